@@ -1,0 +1,99 @@
+"""Ingredients and their one matrix of weights. Imports neither torch nor Pillow: pixels are carried, never looked into."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from .errors import InputError, WeightsError
+from .weights import Matrix, joined, used_columns
+
+Kind = Literal["image", "text", "url"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image. Equality is by `digest` (SHA-256 of shape and content, hex); `pixels` is [1, H, W, C], float 0 to 1."""
+
+    digest: str
+    pixels: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where in the output an ingredient acts. `mask` is [H, W], 0 (not there) to 1 (fully), of any size."""
+
+    digest: str
+    mask: Any = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """One image, one text or one image URL, with where (`region`) and when (`start` to `end` of the sampling, 0 to 1) it acts.
+
+    Raises InputError where the span is empty or leaves 0 to 1, or a text or URL is blank.
+    """
+
+    kind: Kind
+    content: Picture | str
+    region: Region | None = None
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.start < self.end <= 1.0:
+            raise InputError(f"The span of an ingredient must have 0 <= start < end <= 1, not {self.start:g} to {self.end:g}.")
+        if isinstance(self.content, str) and not self.content.strip():
+            raise InputError(f"The {self.kind} ingredient is empty: give it a {self.kind}, or remove the node.")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the content alone: region and span do not change what a tower sees."""
+        if isinstance(self.content, Picture):
+            return self.content.digest
+        return hashlib.sha256(f"{self.kind}:{self.content}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Ingredients in order, and the matrix `weights` [variants, ingredients] that says how much of each.
+
+    Raises WeightsError where a row of the matrix has not one number an ingredient.
+    """
+
+    ingredients: tuple[Ingredient, ...] = ()
+    weights: Matrix = ((),)
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise WeightsError("The weights have no row: a mix needs at least one.")
+        for number, row in enumerate(self.weights, 1):
+            if len(row) != len(self.ingredients):
+                raise WeightsError(
+                    f"Row {number} of the weights has {len(row)} numbers for {len(self.ingredients)} ingredients."
+                )
+
+    @property
+    def variants(self) -> int:
+        """Rows of the matrix."""
+        return len(self.weights)
+
+    def appended(self, ingredients: tuple[Ingredient, ...], weights: Matrix) -> Mix:
+        """This mix with `ingredients` behind its own, weighted by `weights` [variants or 1, len(ingredients)].
+
+        Raises WeightsError where both have more than one row and not the same number.
+        """
+        return Mix(self.ingredients + ingredients, joined(self.weights, weights))
+
+    def used(self) -> Mix:
+        """This mix without the ingredients whose weight is 0 in every variant: weight 0 is absence."""
+        kept = used_columns(self.weights)
+        return Mix(
+            tuple(self.ingredients[i] for i in kept),
+            tuple(tuple(row[i] for i in kept) for row in self.weights),
+        )
+
+    def reweighted(self, weights: Matrix) -> Mix:
+        """This mix with another matrix [variants, ingredients]. Raises WeightsError on another number of ingredients."""
+        return replace(self, weights=weights)

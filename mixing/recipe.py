@@ -1,0 +1,141 @@
+"""The recipe: a mix, and what a generation needs besides it. Frozen, hashable, serialisable; imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import InputError
+from .mix import Ingredient, Mix, Picture, Region
+from .seeds import MAX_SEED
+
+FORMAT = "image-mixer-recipe/1"
+SIZE_STEP = 8
+MIN_SIDE, MAX_SIDE = 256, 1024
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to make. Engines turn it into len(mix.weights) x samples images, ordered by variant, then sample.
+
+    `width` and `height` are pixels, multiples of 8; 0 takes the first image's (see `size_of`). `guidance_scale` is
+    that of classifier-free guidance; 1 switches it off. `seed` -1 lets a remote service draw one.
+    Raises InputError on a value outside its range.
+    """
+
+    mix: Mix
+    prompt: str = ""
+    negative_prompt: str = ""
+    width: int = 512
+    height: int = 512
+    steps: int = 30
+    guidance_scale: float = 3.0
+    seed: int = 0
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        for name, side in (("width", self.width), ("height", self.height)):
+            if side < 0 or side % SIZE_STEP:
+                raise InputError(f"The {name} must be 0 (the first image's) or a multiple of {SIZE_STEP}, not {side}.")
+        if bool(self.width) != bool(self.height):
+            raise InputError(f"Width and height must both be 0 or both be given, not {self.width} x {self.height}.")
+        if self.steps < 1:
+            raise InputError(f"Steps must be at least 1, not {self.steps}.")
+        if self.samples < 1:
+            raise InputError(f"Samples must be at least 1, not {self.samples}.")
+        if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
+            raise InputError(f"The guidance scale must be a number from 0, not {self.guidance_scale}.")
+        if not -1 <= self.seed <= MAX_SEED:
+            raise InputError(f"The seed must be from -1 to {MAX_SEED}, not {self.seed}.")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of everything in the recipe, images by their content."""
+        return hashlib.sha256(to_json(self).encode()).hexdigest()
+
+
+def size_of(recipe: Recipe, first: tuple[int, int] | None) -> tuple[int, int]:
+    """(width, height) in pixels to generate. `first` is the first image's (width, height), or None without an image.
+
+    A recipe of size 0 takes the first image's shape, scaled so that both sides lie in 256 to 1024 where its shape
+    allows that, in multiples of 8. Raises InputError where there is no image to take it from.
+    """
+    if recipe.width:
+        return recipe.width, recipe.height
+    if first is None:
+        raise InputError("Width and height are 0, which takes the first image's size, but the mix has no image.")
+    width, height = first
+    scale = min(MAX_SIDE / max(width, height), max(1.0, MIN_SIDE / min(width, height)))
+    return _side(width * scale), _side(height * scale)
+
+
+def _side(length: float) -> int:
+    return min(MAX_SIDE, max(MIN_SIDE, round(length / SIZE_STEP) * SIZE_STEP))
+
+
+def to_json(recipe: Recipe) -> str:
+    """The recipe as canonical JSON text (sorted keys, no spaces); images and regions by content hash, never by pixels."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "ingredients": [_ingredient_fields(i) for i in recipe.mix.ingredients],
+            "weights": [list(row) for row in recipe.mix.weights],
+            **{name: getattr(recipe, name) for name in _SCALARS},
+        },
+        sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False,
+    )
+
+
+def from_json(text: str, contents: Mapping[str, Any]) -> Recipe:
+    """The recipe that `to_json` wrote. `contents` gives pixels and masks by content hash.
+
+    Raises InputError on text that is no recipe, and on a hash that `contents` lacks.
+    """
+    try:
+        data = json.loads(text)
+        if data["format"] != FORMAT:
+            raise InputError(f"This is not a recipe of a form known here: {str(data['format'])[:80]!r}.")
+        mix = Mix(
+            tuple(_ingredient(fields, contents) for fields in data["ingredients"]),
+            tuple(tuple(float(w) for w in row) for row in data["weights"]),
+        )
+        return Recipe(mix, **{name: kind(data[name]) for name, kind in _SCALARS.items()})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"This is not a recipe: {type(error).__name__} while reading it.") from error
+
+
+_SCALARS: dict[str, Any] = {
+    "prompt": str, "negative_prompt": str, "width": int, "height": int,
+    "steps": int, "guidance_scale": float, "seed": int, "samples": int,
+}
+
+
+def _ingredient_fields(ingredient: Ingredient) -> dict[str, Any]:
+    return {
+        "kind": ingredient.kind,
+        "content": ingredient.content.digest if isinstance(ingredient.content, Picture) else ingredient.content,
+        "region": ingredient.region.digest if ingredient.region else None,
+        "start": ingredient.start,
+        "end": ingredient.end,
+    }
+
+
+def _ingredient(fields: Mapping[str, Any], contents: Mapping[str, Any]) -> Ingredient:
+    def content_of(digest: str) -> Any:
+        if digest not in contents:
+            raise InputError(f"The recipe names content {digest[:12]}…, which is not at hand.")
+        return contents[digest]
+
+    kind, content, region = fields["kind"], fields["content"], fields["region"]
+    if kind not in ("image", "text", "url") or not isinstance(content, str):
+        raise InputError(f"The recipe has an ingredient of unknown kind {str(kind)[:40]!r}.")
+    return Ingredient(
+        kind,
+        Picture(content, content_of(content)) if kind == "image" else content,
+        Region(region, content_of(region)) if region is not None else None,
+        float(fields["start"]), float(fields["end"]),
+    )

@@ -1,0 +1,50 @@
+"""Seeds: the ranges they live in, the seed of each sample, and sequences of them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+from .errors import InputError
+
+MAX_SEED = 2**53 - 1
+"""Largest seed of a widget: the largest whole number that JavaScript keeps exactly."""
+
+MAX_ENGINE_SEED = 2**32 - 1
+"""Largest seed where an engine takes 32 bits."""
+
+Mode = Literal["count up", "random", "same"]
+MODES: tuple[Mode, ...] = ("count up", "random", "same")
+
+
+def sample_seed(seed: int, sample: int) -> int:
+    """The seed of sample `sample` (from 0): seed + sample, going on at 0 behind MAX_SEED."""
+    return (seed + sample) % (MAX_SEED + 1)
+
+
+def engine_seed(seed: int) -> int:
+    """The seed for an engine of 32 bits: seed modulo 2**32, so that seeds up to MAX_ENGINE_SEED stay as they are."""
+    return seed % (MAX_ENGINE_SEED + 1)
+
+
+def sequence(seed: int, count: int, mode: Mode) -> tuple[int, ...]:
+    """`count` seeds from `seed`: counting up, drawn from it by hashing (the same every time), or the same again.
+
+    Raises InputError on a seed outside 0 to MAX_SEED, on a count below 1, and on an unknown mode.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"A sequence starts at a seed from 0 to {MAX_SEED}, not {seed}.")
+    if count < 1:
+        raise InputError(f"A sequence needs at least 1 seed, not {count}.")
+    if mode == "count up":
+        return tuple(sample_seed(seed, i) for i in range(count))
+    if mode == "random":
+        return tuple(_drawn(seed, i) for i in range(count))
+    if mode == "same":
+        return (seed,) * count
+    raise InputError(f"The mode of a seed sequence is one of {', '.join(MODES)}, not {mode!r}.")
+
+
+def _drawn(seed: int, index: int) -> int:
+    digest = hashlib.sha256(f"image-mixer seed {seed} {index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % (MAX_SEED + 1)
