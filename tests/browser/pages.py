@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -98,7 +97,8 @@ def pack_server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="image-mixer-browser-", ignore_cleanup_errors=True) as scratch:
         base = Path(scratch).resolve()
         server = Server(base=base)
-        shutil.copytree(PROBE, base / "custom_nodes" / "image-mixer-probe", ignore=shutil.ignore_patterns("__pycache__"))
+        (base / "custom_nodes").mkdir()
+        (base / "custom_nodes" / "image-mixer-probe").symlink_to(PROBE, target_is_directory=True)
         script = Path(__file__).with_name("write_models.py")
         command = [str(part) for part in (server.install.python, script, server.install.comfyui, base)]
         with subprocess.Popen(command, cwd=base, env=clean_environment()) as writer, server:

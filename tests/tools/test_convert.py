@@ -1,4 +1,4 @@
-"""Workflows as saved → prompts, by what the front end itself sends for them."""
+"""Workflows as saved -> prompts, by what the front end itself sends for them."""
 
 from __future__ import annotations
 
