@@ -62,6 +62,11 @@ class Team:
             start += gradient.numel()
         return bool(flat[-1] > 0)
 
+    def wait(self) -> None:
+        """Until all of the team are here."""
+        if self.size > 1:
+            distributed.barrier()
+
     def states(self, source: torch.Generator) -> list[Tensor]:
         """The state of everyone's generator."""
         mine = source.get_state()

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from . import captions, scenes
 from .loop import Loss
+from .mixes import Spoken
 from .networks import embed
 
 TEXT_LENGTH = 20
 
 
-def vision_loss(tower: nn.Module, batch: int = 64) -> Loss:
+def vision_loss(tower: nn.Module, combinations: Tensor, batch: int = 64) -> Loss:
     """The caption's vector from the whole picture or a crop of it, by squares and by cross-entropy."""
-    combinations = scenes.split("train")
 
     def loss(source: torch.Generator) -> Tensor:
         batch_scenes = scenes.sample(combinations, batch, source)
@@ -126,3 +126,12 @@ def text_loss(student: TextStudent, pool: Captions, batch: int = 128) -> Loss:
         return (student(pool.rows[pick], pool.lengths[pick]) - targets[pick]).square().mean()
 
     return loss
+
+
+@torch.no_grad()
+def speak(student: TextStudent, pool: Captions) -> Spoken:
+    """The vectors of the captions as the trained tower makes them, half of them of one word."""
+    count = len(pool.rows)
+    pick = torch.cat([torch.arange(count * 2 // 5), torch.arange(count // 2, count * 4 // 5)])
+    made = torch.cat([student(pool.rows[rows], pool.lengths[rows]) for rows in pick.split(500)])
+    return Spoken(made, pool.factors[pick], pool.known[pick].float())
