@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...local.demo_vae import DemoAutoencoder
+from image_mixer.local.demo_vae import DemoAutoencoder
 from . import scenes
 from .loop import Loss
 

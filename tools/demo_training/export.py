@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...local import demo
+from image_mixer.local import demo
 from .autoencoder import CONFIG as VAE_CONFIG
 from .networks import TEXT_CONFIG, UNET_CONFIG, VISION_CONFIG
 

@@ -136,3 +136,12 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
     b = b - b.mean(-1, keepdim=True)
     length = (a.square().sum(-1) * b.square().sum(-1)).sqrt()
     return torch.where(length > 0, (a * b).sum(-1) / length.clamp(min=1e-12), 0.0)
+
+
+def swap_difference(make: Make, combinations: Tensor, count: int = 8) -> float:
+    """The greatest difference of a pixel when two ingredients swap places together with their weights."""
+    a, b = pairs(combinations, count)
+    first, second = scenes.draw(a), scenes.draw(b)
+    given = [Ask(torch.stack([first[i], second[i]]), (), ((0.6, 0.4),), _SEED + i) for i in range(count)]
+    swapped = [Ask(torch.stack([second[i], first[i]]), (), ((0.4, 0.6),), _SEED + i) for i in range(count)]
+    return float((torch.cat(make(given)) - torch.cat(make(swapped))).abs().max())

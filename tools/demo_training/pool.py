@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...local.demo_vae import DemoAutoencoder
+from image_mixer.local.demo_vae import DemoAutoencoder
 from . import scenes
 from .networks import embed
 
-CROPS = 3
+CROPS = 2
 _CHUNK = 128
 
 
@@ -32,24 +32,26 @@ class Pool:
 
 
 @torch.no_grad()
-def build(vae: DemoAutoencoder, tower: nn.Module, combinations: Tensor, each: int, seed: int, cache: Path) -> Pool:
-    """Draw and encode `each` pictures of every combination, or read them from `cache`."""
-    if cache.exists():
-        stored = torch.load(cache, weights_only=True)
-        latents, vectors = stored["latents"], stored["vectors"]
-    else:
-        source = scenes.generator(seed)
-        wanted = scenes.scatter(combinations.repeat_interleave(each, dim=0), source)
-        parts = []
-        for start in range(0, len(wanted), _CHUNK):
-            batch = wanted[slice(start, start + _CHUNK)]
-            whole = scenes.draw(batch)
-            seen = [embed(tower, whole)]
-            for _ in range(CROPS):
-                seen.append(embed(tower, scenes.draw(batch, 64, scenes.views(len(batch), source))))
-            parts.append((vae.encode(whole * 2 - 1).half(), torch.stack(seen, dim=1).half()))
-        latents, vectors = (torch.cat(column) for column in zip(*parts, strict=True))
-        torch.save({"latents": latents, "vectors": vectors}, cache)
+def encode_part(vae: DemoAutoencoder, tower: nn.Module, combinations: Tensor, each: int, seed: int, file: Path) -> None:
+    """Draw and encode `each` pictures of every combination [C, 4] and keep them in `file`."""
+    source = scenes.generator(seed)
+    wanted = scenes.scatter(combinations.repeat_interleave(each, dim=0), source)
+    parts = []
+    for start in range(0, len(wanted), _CHUNK):
+        batch = wanted[slice(start, start + _CHUNK)]
+        whole = scenes.draw(batch)
+        seen = [embed(tower, whole)]
+        for _ in range(CROPS):
+            seen.append(embed(tower, scenes.draw(batch, 64, scenes.views(len(batch), source))))
+        parts.append((vae.encode(whole * 2 - 1).half(), torch.stack(seen, dim=1).half()))
+    latents, vectors = (torch.cat(column) for column in zip(*parts, strict=True))
+    torch.save({"latents": latents, "vectors": vectors}, file)
+
+
+def read(combinations: Tensor, each: int, files: list[Path]) -> Pool:
+    """The pool of all parts, in the order of `files`."""
+    stored = [torch.load(file, weights_only=True) for file in files]
     rows = torch.full((scenes.COMBINATIONS,), -1)
     rows[scenes.combination_index(combinations)] = torch.arange(len(combinations))
+    latents, vectors = (torch.cat([part[key] for part in stored]) for key in ("latents", "vectors"))
     return Pool(combinations, each, latents, vectors, rows)

@@ -19,7 +19,8 @@ from .loop import Plan, Team, fit
 log = logging.getLogger("demo_training")
 
 BATCH = 64
-PICTURES_EACH = 90
+PICTURES_EACH = 60
+POOL_PARTS = 2
 RECIPE_SHARE = 0.15
 
 
@@ -119,7 +120,7 @@ def train_recipe(shop: Shop) -> bool:
     """The denoiser by the image mixer's own recipe."""
     pool = _pool(shop)
     model = networks.unet()
-    plan = Plan(3000, 1.5e-3, seed=61, warmup=200, last=0.5, average=0.998)
+    plan = Plan(2000, 1.5e-3, seed=61, warmup=200, last=0.5, average=0.998)
     return shop.fit("recipe", model, denoiser.loss_of(model, pool, None, BATCH // shop.team.size, 1.0), plan)
 
 
@@ -147,11 +148,13 @@ SHARED = frozenset({"recipe", "mixtures"})
 
 
 def _pool(shop: Shop) -> pools.Pool:
-    cache = shop.work / "pool.pt"
-    vae = shop.load("vae", autoencoder.build())
-    tower = shop.load("vision_wide", networks.vision_tower())
-    assert isinstance(vae, autoencoder.DemoAutoencoder)
-    if shop.team.rank == 0:
-        pools.build(vae, tower, scenes.split("train"), PICTURES_EACH, 51, cache)
+    """The pool of encoded pictures; in the first stage that needs it, all of the team encode a part of it."""
+    combinations = scenes.split("train")
+    files = [shop.work / f"pool.{part}.pt" for part in range(POOL_PARTS)]
+    for part, rows in enumerate(combinations.chunk(POOL_PARTS)):
+        if part % shop.team.size == shop.team.rank and not files[part].exists():
+            vae = shop.load("vae", autoencoder.build())
+            tower = shop.load("vision_wide", networks.vision_tower())
+            pools.encode_part(vae, tower, rows, PICTURES_EACH, 51 + part, files[part])
     shop.team.wait()
-    return pools.build(vae, tower, scenes.split("train"), PICTURES_EACH, 51, cache)
+    return pools.read(combinations, PICTURES_EACH, files)
