@@ -110,7 +110,7 @@ def train_text(shop: Shop) -> bool:
 def train_judge(shop: Shop) -> bool:
     """The judge, on real pictures of the training combinations."""
     model = judge.build()
-    finished = shop.fit("judge", model, judge.loss_of(model), Plan(1500, 2e-3, seed=14))
+    finished = shop.fit("judge", model, judge.loss_of(model), Plan(700, 2e-3, seed=14))
     if finished:
         shop.note(judge_right={name: judge.accuracy(model, scenes.split(name)) for name in ("choose", "report")})
     return finished
@@ -120,7 +120,7 @@ def train_recipe(shop: Shop) -> bool:
     """The denoiser by the image mixer's own recipe."""
     pool = _pool(shop)
     model = networks.unet()
-    plan = Plan(2000, 1.5e-3, seed=61, warmup=200, last=0.5, average=0.998)
+    plan = Plan(1500, 1.5e-3, seed=61, warmup=200, last=0.5, average=0.998)
     return shop.fit("recipe", model, denoiser.loss_of(model, pool, None, BATCH // shop.team.size, 1.0), plan)
 
 
