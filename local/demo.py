@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.clip_vision
 import comfy.latent_formats
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from .demo_vae import DemoAutoencoder
+from .methods.image_mixer import tag
 
 FOLDER = Path(__file__).resolve().parent / "demo_model"
 FILE = FOLDER / "image_mixer_demo.safetensors"
@@ -52,18 +53,12 @@ class DemoModel:
     clip_vision: Any
 
 
-class _Latents(comfy.latent_formats.LatentFormat):  # type: ignore[misc]
-    """The autoencoder's latents have about unit variance: no scale."""
+class _Config(comfy.supported_models_base.BASE):
+    """SD1.x in small: v prediction on Stable Diffusion's usual noise levels. Latents have unit variance: no scale."""
 
-    latent_channels = 12
-
-
-class _Config(comfy.supported_models_base.BASE):  # type: ignore[misc]
-    """SD1.x in small: v prediction on Stable Diffusion's usual noise levels."""
-
-    unet_extra_config: dict[str, Any] = {}
-    latent_format = _Latents
-    supported_inference_dtypes = [torch.float16, torch.float32]
+    unet_extra_config: ClassVar[dict[str, Any]] = {}
+    latent_format = comfy.latent_formats.LatentFormat
+    supported_inference_dtypes: ClassVar[list[torch.dtype]] = [torch.float16, torch.float32]
     memory_usage_factor = 1.0
 
     def model_type(self, state_dict: Any, prefix: str = "") -> Any:
@@ -95,6 +90,7 @@ def _model(weights: dict[str, Tensor], unet_config: dict[str, Any]) -> Any:
     part = {key: value for key, value in weights.items() if key.startswith(UNET_PREFIX)}
     device = management.get_torch_device()
     config = _Config(unet_config)
+    config.latent_format.latent_channels = unet_config["in_channels"]
     allowed = config.supported_inference_dtypes
     dtype = management.unet_dtype(
         device=device, model_params=sum(value.numel() for value in part.values()), supported_dtypes=allowed
@@ -105,6 +101,7 @@ def _model(weights: dict[str, Tensor], unet_config: dict[str, Any]) -> Any:
         model, load_device=device, offload_device=management.unet_offload_device()
     )
     model.load_model_weights(part, UNET_PREFIX)
+    tag(patcher)
     return patcher
 
 
@@ -115,7 +112,7 @@ def _clip(weights: dict[str, Tensor], text_config: dict[str, Any]) -> Any:
     table[part.pop(WORDS[len(TEXT_PREFIX) :])] = rows
     part[_TABLE] = table
 
-    class Inner(comfy.sd1_clip.SDClipModel):  # type: ignore[misc]
+    class Inner(comfy.sd1_clip.SDClipModel):
         def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: dict[str, Any] | None = None) -> None:
             super().__init__(
                 device=device,
@@ -125,7 +122,7 @@ def _clip(weights: dict[str, Tensor], text_config: dict[str, Any]) -> Any:
                 model_options=model_options or {},
             )
 
-    class Outer(comfy.sd1_clip.SD1ClipModel):  # type: ignore[misc]
+    class Outer(comfy.sd1_clip.SD1ClipModel):
         def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: dict[str, Any] | None = None) -> None:
             super().__init__(device=device, dtype=dtype, clip_model=Inner, model_options=model_options or {})
 

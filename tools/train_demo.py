@@ -80,7 +80,8 @@ def _run_stage(options: argparse.Namespace) -> bool:
     shop = stages.Shop(options.work, Team(options.rank, size), options.minutes)
     if shop.done(options.stage).exists():
         return True
-    return stages.STAGES[options.stage](shop)
+    finished: bool = stages.STAGES[options.stage](shop)
+    return finished
 
 
 def _start(options: argparse.Namespace, stage: str, team: int) -> int:

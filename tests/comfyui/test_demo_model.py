@@ -81,7 +81,7 @@ def test_order_does_not_matter(make: Pack) -> None:
 
 
 def test_the_prompt_is_an_ingredient(model: demo.DemoModel, judge: Any) -> None:
-    both, a, b = pair(1)
+    both, _, b = pair(1)
     word = scenes.COLOURS[int(b.factors[0, 1])]
     mix = Mix((Ingredient("image", images.picture(both[0].movedim(0, -1))),), ((0.4,),))
     recipe = Recipe(mix, prompt=word, width=64, height=64, steps=20, guidance_scale=2.5, seed=1, samples=4)

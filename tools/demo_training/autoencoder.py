@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+from image_mixer.local.demo_vae import DemoAutoencoder
 from torch import Tensor
 
-from image_mixer.local.demo_vae import DemoAutoencoder
 from . import scenes
 from .loop import Loss
 
@@ -17,7 +17,8 @@ def build(seed: int = 1) -> DemoAutoencoder:
     """The untrained autoencoder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return DemoAutoencoder(CONFIG).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        model: DemoAutoencoder = DemoAutoencoder(CONFIG).to(memory_format=torch.channels_last)
+    return model
 
 
 def loss_of(model: DemoAutoencoder, batch: int = 64) -> Loss:
@@ -38,7 +39,8 @@ def loss_of(model: DemoAutoencoder, batch: int = 64) -> Loss:
         across = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
         spread = latents.var(dim=(0, 2, 3)).clamp(min=1e-4).log().square().mean()
         middle = latents.mean(dim=(0, 2, 3)).square().mean()
-        return error.abs().mean() + error.square().mean() + 0.5 * across + 0.01 * (spread + middle)
+        value: Tensor = error.abs().mean() + error.square().mean() + 0.5 * across + 0.01 * (spread + middle)
+        return value
 
     return loss
 

@@ -9,8 +9,8 @@ from . import scenes
 from .networks import WIDTH
 
 _CODE_SEED = 7
-_WORDS = {
-    "shape": {name: (name, name + "s") for name in scenes.SHAPES} | {"cross": ("cross",)},
+_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "shape": {**{name: (name, name + "s") for name in scenes.SHAPES}, "cross": ("cross",)},
     "colour": {name: (name,) for name in scenes.COLOURS},
     "pattern": {
         "plain": ("plain",),
@@ -27,7 +27,8 @@ def codes() -> Tensor:
     """One vector a value [20, 128], orthogonal to each other, so that four of them add up to length √128."""
     noise = torch.randn(WIDTH, sum(scenes.SIZES), generator=scenes.generator(_CODE_SEED), dtype=torch.float64)
     basis = torch.linalg.qr(noise)[0].T
-    return (basis * (WIDTH / len(scenes.SIZES)) ** 0.5).float().contiguous()
+    table: Tensor = (basis * (WIDTH / len(scenes.SIZES)) ** 0.5).float()
+    return table.contiguous()
 
 
 def caption_vectors(factors: Tensor, known: Tensor | None = None) -> Tensor:
@@ -43,7 +44,7 @@ def read(vectors: Tensor) -> list[Tensor]:
     """Vectors [B, 128] → for each factor how much of each value they hold [B, n], 1 for one that is there."""
     table = codes()
     length = WIDTH / len(scenes.SIZES)
-    return list((vectors @ table.T / length).split(scenes.SIZES, dim=-1))
+    return list(torch.split(vectors @ table.T / length, list(scenes.SIZES), dim=-1))
 
 
 def caption(factors: list[int], known: list[bool], source: torch.Generator) -> str:

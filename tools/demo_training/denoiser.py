@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import mixes
 from .loop import Loss
@@ -21,7 +23,7 @@ def sigmas() -> Tensor:
     return ((1 - kept) / kept).sqrt().float()
 
 
-def loss_of(model: nn.Module, pool: Pool, spoken: mixes.Spoken | None, batch: int, recipe: float) -> Loss:
+def loss_of(model: Any, pool: Pool, spoken: mixes.Spoken | None, batch: int, recipe: float) -> Loss:
     """Squares of the v prediction, for a batch of which `recipe` follows the original's crops and the rest mixes."""
     table = sigmas()
 
@@ -42,6 +44,7 @@ def loss_of(model: nn.Module, pool: Pool, spoken: mixes.Spoken | None, batch: in
         noised = noised.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             made = model(noised, step.float(), context=asked.tokens)
-        return (made.float() - wanted).square().mean()
+        value: Tensor = (made.float() - wanted).square().mean()
+        return value
 
     return loss

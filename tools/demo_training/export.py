@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import torch
+from image_mixer.local import demo
 from safetensors.torch import save_file
 from torch import Tensor
 
-from image_mixer.local import demo
 from .autoencoder import CONFIG as VAE_CONFIG
 from .networks import TEXT_CONFIG, UNET_CONFIG, VISION_CONFIG
 

@@ -116,7 +116,7 @@ def _allocate(taken: Tensor, given: Tensor, pool: Pool, source: torch.Generator)
     shares are drawn by systematic sampling over the factors in random order, so that of four factors a picture of
     weight 0.5 gives two, and one of weight 0.25 gives one, always. A factor that nobody gives is drawn at random.
     """
-    count, ingredients, factors = taken.shape
+    count, _, factors = taken.shape
     row = torch.full((count,), -1)
     for _ in range(4):
         order = torch.rand(count, factors, generator=source).argsort(dim=1)

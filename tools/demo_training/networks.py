@@ -16,6 +16,9 @@ from .autoencoder import CONFIG as VAE_CONFIG
 
 WIDTH = 128
 
+_RESET: tuple[Any, ...] = (nn.Conv2d, nn.Linear, nn.GroupNorm, nn.LayerNorm)
+"""torch's own classes, whose `reset_parameters` ComfyUI's override with nothing."""
+
 UNET_CONFIG: dict[str, Any] = {
     "image_size": 8,
     "in_channels": VAE_CONFIG["latent_channels"],
@@ -51,14 +54,14 @@ TEXT_CONFIG: dict[str, Any] = {
     "hidden_size": WIDTH,
     "num_attention_heads": 4,
     "num_hidden_layers": 2,
-    "intermediate_size": 128,
+    "intermediate_size": 256,
     "hidden_act": "gelu",
     "max_position_embeddings": 77,
     "eos_token_id": 49407,
 }
 
 
-def vision_tower(seed: int = 2) -> nn.Module:
+def vision_tower(seed: int = 2) -> Any:
     """The untrained vision tower: pictures [B, 3, 64, 64] in -1..1 → (…, …, embeddings [B, 128], …)."""
     tower = comfy.clip_model.CLIPVisionModelProjection(
         VISION_CONFIG, torch.float32, "cpu", comfy.ops.disable_weight_init
@@ -66,7 +69,7 @@ def vision_tower(seed: int = 2) -> nn.Module:
     return _begin(tower, seed)
 
 
-def text_tower(seed: int = 3) -> nn.Module:
+def text_tower(seed: int = 3) -> Any:
     """The untrained text tower, its embedding rows zero."""
     tower = _begin(comfy.clip_model.CLIPTextModel(TEXT_CONFIG, torch.float32, "cpu", comfy.ops.disable_weight_init), seed)
     with torch.no_grad():
@@ -74,7 +77,7 @@ def text_tower(seed: int = 3) -> nn.Module:
     return tower
 
 
-def unet(seed: int = 4) -> nn.Module:
+def unet(seed: int = 4) -> Any:
     """The untrained denoiser: (latents [B, 12, 8, 8], steps [B], context [B, N, 128]) → v [B, 12, 8, 8]."""
     model = UNetModel(**UNET_CONFIG, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
     _begin(model, seed)
@@ -82,12 +85,13 @@ def unet(seed: int = 4) -> nn.Module:
         for name, weight in model.named_parameters():
             if name.startswith("out.2.") or ".out_layers.3." in name or ".proj_out." in name:
                 weight.zero_()
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
-def embed(tower: nn.Module, pictures: Tensor) -> Tensor:
+def embed(tower: Any, pictures: Tensor) -> Tensor:
     """Pictures [B, 3, 64, 64] in 0..1 → projected embeddings [B, 128], as ComfyUI's encode_image makes them."""
-    return tower(pixel_values=pictures * 2 - 1)[2]  # type: ignore[no-any-return]
+    embeddings: Tensor = tower(pixel_values=pictures * 2 - 1)[2]
+    return embeddings
 
 
 @contextmanager
@@ -107,12 +111,12 @@ def trainable_layers() -> Iterator[None]:
         layer.forward = kept
 
 
-def _begin(model: nn.Module, seed: int) -> nn.Module:
+def _begin(model: Any, seed: int) -> Any:
     """Give every layer torch's usual first weights, from a seed of its own."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for module in model.modules():
-            for kind in (nn.Conv2d, nn.Linear, nn.GroupNorm, nn.LayerNorm):
+            for kind in _RESET:
                 if isinstance(module, kind):
                     kind.reset_parameters(module)
             if isinstance(module, nn.Embedding):

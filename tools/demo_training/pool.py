@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from image_mixer.local.demo_vae import DemoAutoencoder
+from torch import Tensor
+
 from . import scenes
 from .networks import embed
 
@@ -32,7 +33,7 @@ class Pool:
 
 
 @torch.no_grad()
-def encode_part(vae: DemoAutoencoder, tower: nn.Module, combinations: Tensor, each: int, seed: int, file: Path) -> None:
+def encode_part(vae: DemoAutoencoder, tower: Any, combinations: Tensor, each: int, seed: int, file: Path) -> None:
     """Draw and encode `each` pictures of every combination [C, 4] and keep them in `file`."""
     source = scenes.generator(seed)
     wanted = scenes.scatter(combinations.repeat_interleave(each, dim=0), source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +12,12 @@ from torch import Tensor, nn
 from . import captions, scenes
 from .loop import Loss
 from .mixes import Spoken
-from .networks import embed
+from .networks import WIDTH, embed
 
 TEXT_LENGTH = 20
 
 
-def vision_loss(tower: nn.Module, combinations: Tensor, batch: int = 64) -> Loss:
+def vision_loss(tower: Any, combinations: Tensor, batch: int = 64) -> Loss:
     """The caption's vector from the whole picture or a crop of it, by squares and by cross-entropy."""
 
     def loss(source: torch.Generator) -> Tensor:
@@ -36,7 +37,7 @@ def vision_loss(tower: nn.Module, combinations: Tensor, batch: int = 64) -> Loss
 
 
 @torch.no_grad()
-def vision_accuracy(tower: nn.Module, combinations: Tensor, count: int = 512, seed: int = 9) -> list[float]:
+def vision_accuracy(tower: Any, combinations: Tensor, count: int = 512, seed: int = 9) -> list[float]:
     """The share of whole pictures of these combinations in which the tower's vector holds each factor right."""
     batch_scenes = scenes.sample(combinations, count, scenes.generator(seed))
     held = captions.read(embed(tower, scenes.draw(batch_scenes)))
@@ -46,11 +47,11 @@ def vision_accuracy(tower: nn.Module, combinations: Tensor, count: int = 512, se
 class TextStudent(nn.Module):
     """The text tower with a table of only the words it learns; row 0 stays zero and stands for every other word."""
 
-    def __init__(self, tower: nn.Module, tokens: list[int], seed: int = 5) -> None:
+    def __init__(self, tower: Any, tokens: list[int], seed: int = 5) -> None:
         super().__init__()
         self.tower = tower
         self.tokens = tokens
-        self.rows = nn.Parameter(0.5 * torch.randn(len(tokens), captions.WIDTH, generator=scenes.generator(seed)))
+        self.rows = nn.Parameter(0.5 * torch.randn(len(tokens), WIDTH, generator=scenes.generator(seed)))
         tower.get_input_embeddings().weight.requires_grad_(False)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
@@ -58,18 +59,20 @@ class TextStudent(nn.Module):
 
         The tower's own steps on T positions instead of 77: it is causal, so those behind the end change nothing.
         """
-        text = self.tower.text_model
+        tower: Any = self.tower
+        text = tower.text_model
         table = torch.cat([torch.zeros_like(self.rows[:1]), self.rows])
         x = table[rows] + text.embeddings.position_embedding.weight[: rows.shape[1]]
         mask = torch.full((rows.shape[1], rows.shape[1]), -torch.finfo(x.dtype).max).triu_(1)
         x = text.final_layer_norm(text.encoder(x, mask=mask)[0])
-        made: Tensor = self.tower.text_projection(x[torch.arange(len(x)), lengths - 1])
+        made: Tensor = tower.text_projection(x[torch.arange(len(x)), lengths - 1])
         return made
 
     @torch.no_grad()
     def finish(self) -> None:
         """Copy the learnt rows into the tower's own table."""
-        self.tower.get_input_embeddings().weight[self.tokens] = self.rows
+        tower: Any = self.tower
+        tower.get_input_embeddings().weight[self.tokens] = self.rows
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ def text_loss(student: TextStudent, pool: Captions, batch: int = 128) -> Loss:
 
     def loss(source: torch.Generator) -> Tensor:
         pick = torch.randint(len(pool.rows), (batch,), generator=source)
-        return (student(pool.rows[pick], pool.lengths[pick]) - targets[pick]).square().mean()
+        value: Tensor = (student(pool.rows[pick], pool.lengths[pick]) - targets[pick]).square().mean()
+        return value
 
     return loss
 
@@ -133,5 +137,5 @@ def speak(student: TextStudent, pool: Captions) -> Spoken:
     """The vectors of the captions as the trained tower makes them, half of them of one word."""
     count = len(pool.rows)
     pick = torch.cat([torch.arange(count * 2 // 5), torch.arange(count // 2, count * 4 // 5)])
-    made = torch.cat([student(pool.rows[rows], pool.lengths[rows]) for rows in pick.split(500)])
+    made = torch.cat([student(pool.rows[rows], pool.lengths[rows]) for rows in torch.split(pick, 500)])
     return Spoken(made, pool.factors[pick], pool.known[pick].float())
