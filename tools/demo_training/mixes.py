@@ -15,6 +15,16 @@ from . import scenes
 from .pool import CROPS, Pool
 
 SLOTS = 5
+KINDS = (
+    (0, True, 0.06),
+    (1, False, 0.10),
+    (1, True, 0.22),
+    (2, False, 0.40),
+    (2, True, 0.13),
+    (3, False, 0.06),
+    (3, True, 0.03),
+)
+"""Mixtures: how many pictures, whether there is a text, and the share of a batch."""
 DROP_ONE = 0.1
 DROP_ALL = 0.1
 
@@ -55,11 +65,9 @@ def mixtures(pool: Pool, spoken: Spoken, count: int, source: torch.Generator) ->
 
     pictures = torch.randint(len(pool.latents), (count, 3), generator=source)
     view = torch.randint(1 + CROPS, (count, 3), generator=source) * (uniform(count, 3) < 0.3)
-    kind = uniform(count)
-    images = torch.ones(count, dtype=torch.long)
-    images[kind < 0.55] = 2
-    images[kind < 0.08] = 3
-    images[kind > 0.93] = 0
+    drawn_kind = torch.multinomial(torch.tensor([share for *_, share in KINDS]), count, True, generator=source)
+    images = torch.tensor([number for number, *_ in KINDS])[drawn_kind]
+    says = torch.tensor([says for _, says, _ in KINDS])[drawn_kind]
     cuts = uniform(count, 2).sort(dim=1).values
     cuts[images == 2, 1] = 1.0
     cuts[images == 1] = 1.0
@@ -69,7 +77,6 @@ def mixtures(pool: Pool, spoken: Spoken, count: int, source: torch.Generator) ->
     image_weights = shares * scale[:, None]
 
     text = torch.randint(len(spoken.vectors), (count,), generator=source)
-    says = (kind > 0.66) | (kind < 0.03)
     text_weight = torch.where(uniform(count) < 0.3, torch.ones(count), uniform(count, low=0.3, high=2.0)) * says
 
     taken = torch.cat([pool.factors[pictures // pool.each], spoken.factors[text][:, None]], dim=1)
@@ -103,7 +110,7 @@ def _shares(image_weights: Tensor, text_weight: Tensor, known: Tensor) -> Tensor
     total = image_weights.sum(dim=1)
     said = text_weight[:, None] * known
     share = said / (said + total[:, None]).clamp(min=1e-6)
-    share = ((share - 0.3) / 0.35).clamp(0, 1)
+    share = ((share - 0.25) / 0.3).clamp(0, 1)
     share = torch.where(total[:, None] > 0, share, (said > 0).float())
     among = image_weights / total.clamp(min=1e-6)[:, None]
     return torch.cat([among[:, :, None] * (1 - share[:, None]), share[:, None]], dim=1)

@@ -130,7 +130,7 @@ def train_mixtures(shop: Shop) -> bool:
     model = shop.load("recipe", networks.unet())
     stored = torch.load(shop.done("spoken"), weights_only=True)
     loss = denoiser.loss_of(model, pool, mixes.Spoken(**stored), BATCH // shop.team.size, RECIPE_SHARE)
-    plan = Plan(4500, 1.5e-3, seed=62, first=0.6, last=0.01)
+    plan = Plan(5000, 1.5e-3, seed=62, first=0.6, last=0.01)
     return shop.fit("mixtures", model, loss, plan)
 
 
