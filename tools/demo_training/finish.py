@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import comfy
 import torch
 from image_mixer.local import demo
 from PIL import Image
@@ -50,7 +51,8 @@ def finish(work: Path, root: Path) -> None:
 
 def measure(root: Path) -> dict[str, dict[str, Any]]:
     """The figures of benchmarks/demo.py, run in a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    comfyui = str(Path(comfy.__path__[0]).parent)
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": comfyui, "TQDM_DISABLE": "1"}
     command = [sys.executable, str(root / "benchmarks" / "demo.py")]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     log.info("%s", done.stdout)
