@@ -81,7 +81,7 @@ def mixtures(pool: Pool, spoken: Spoken, count: int, source: torch.Generator) ->
 
     taken = torch.cat([pool.factors[pictures // pool.each], spoken.factors[text][:, None]], dim=1)
     given = _shares(image_weights, text_weight, spoken.known[text])
-    target = _allocate(taken, given, pool, source)
+    target = allocate(taken, given, pool, source)
     missed = target < 0
     rows = torch.where(missed, pictures[:, 0] // pool.each, target)
     drawn = rows * pool.each + torch.randint(pool.each, (count,), generator=source)
@@ -116,7 +116,7 @@ def _shares(image_weights: Tensor, text_weight: Tensor, known: Tensor) -> Tensor
     return torch.cat([among[:, :, None] * (1 - share[:, None]), share[:, None]], dim=1)
 
 
-def _allocate(taken: Tensor, given: Tensor, pool: Pool, source: torch.Generator) -> Tensor:
+def allocate(taken: Tensor, given: Tensor, pool: Pool, source: torch.Generator) -> Tensor:
     """Rows of `pool.factors` [B] that take each factor from an ingredient, or -1 where all tries are held out.
 
     taken [B, 4, 4]: the factors of each ingredient. given [B, 4, 4]: the share of an ingredient in a factor. The
