@@ -17,8 +17,7 @@ _MEANING = {
     "text_pull": f"one word of weight 1.5 beats a picture of weight 0.5, worst factor ({WORDS} pictures a factor)",
     "swap_difference": "greatest difference of a pixel when ingredients swap places together with their weights",
     "seconds_per_image": "one picture alone on two processor cores",
-    "size_mb": "the file",
-    "demo_seconds": "`python tools/comfy.py demo` once set up",
+    "size_mb": "everything in this folder",
 }
 
 
@@ -28,6 +27,7 @@ def card(figures: dict[str, dict[str, Any]], notes: dict[str, Any], size: int) -
     rows = "\n".join(
         f"| `{name}` | {_MEANING.get(name, '')} | {facts['value']:g} {facts['unit']} | {facts['aim'] or ''} |"
         for name, facts in figures.items()
+        if name in _MEANING
     )
     held_out = len(scenes.split("report"))
     training = scenes.COMBINATIONS - 2 * held_out
@@ -76,14 +76,18 @@ figures below. Captions are made of the same factors.
    as large as its weight (of four factors two from each at weights 0.5 and 0.5, always). A share of 15 % of each batch
    keeps the first recipe.
 
-All random numbers come from seeded generators: `python tools/train_demo.py` makes the model again up to floating point.
-The weights here come from a run of the same stages on two shared cores, in which the plans of the first two stages were
-shortened on the way (to the numbers of steps that the code has now) and the process restarted.
+Denoiser: 1,500 steps of the first and 5,000 of the second, 64 pictures each (416,000 in all), AdamW, moving average.
+All random numbers come from seeded generators, so that two runs of `python tools/train_demo.py` agree up to floating point.
+The weights here were made by the same stages, interrupted and continued on two shared cores: the plans of the autoencoder
+(at step 1,100), of the vision tower (at 670) and of the judge (at 500) were shortened on the way to what they are now; the
+mixtures ran 2,000 steps with fewer texts beside pictures, then 1,000 with today's mixtures, and their plan was shortened
+from 7,000 steps to 5,000 at that point. A fresh run therefore gives another model of the same kind, not these weights.
 
 ## Figures
 On the {held_out} combinations on which no choice was made, with {steps} steps of {sampler} ({scheduler}) and a guidance
 scale of {guidance}, through the pack's own engine, read by a judge that learnt from real pictures of the training
-combinations only. Real pictures of these combinations it reads right in: {judge}.
+combinations only. Real pictures of these combinations it reads right in:
+{judge}.
 
 | figure | meaning | value | aim |
 |---|---|---|---|

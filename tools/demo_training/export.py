@@ -35,4 +35,5 @@ def write(
     configs = {"unet": UNET_CONFIG, "text": TEXT_CONFIG, "vae": VAE_CONFIG, "vision": VISION_CONFIG}
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, file, metadata={"config": json.dumps(configs)})
+    file.chmod(0o644)
     return file.stat().st_size

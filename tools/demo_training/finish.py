@@ -42,6 +42,7 @@ def finish(work: Path, root: Path) -> None:
     shipped = root / "tests" / "assets" / "demo_judge.safetensors"
     shipped.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.half().contiguous() for key, value in judge.items()}, shipped)
+    shipped.chmod(0o644)
     write_pictures()
     log.info("%s: %.2f MB; %s: %.2f MB", demo.FILE.name, size / 1e6, shipped.name, shipped.stat().st_size / 1e6)
     figures = measure(root)

@@ -18,7 +18,7 @@ from . import judge as judges
 from .figures import Ask
 
 STEPS = 20
-GUIDANCE = 2.5
+GUIDANCE = 3.0
 SAMPLER = "euler"
 SCHEDULER = "normal"
 PIXELS = 64
