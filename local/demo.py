@@ -6,6 +6,7 @@ One safetensors file holds the weights; its metadata says how large each part is
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -151,6 +152,9 @@ def _vae(weights: dict[str, Tensor], vae_config: dict[str, int]) -> Any:
 
 
 def _clip_vision(weights: dict[str, Tensor], vision_config: dict[str, Any]) -> Any:
-    tower = comfy.clip_vision.ClipVisionModel(vision_config)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "vision.json"  # ComfyUI 0.18 takes no dict; a file serves all
+        file.write_text(json.dumps(vision_config), encoding="utf-8")
+        tower = comfy.clip_vision.ClipVisionModel(str(file))
     tower.load_sd(weights)
     return tower

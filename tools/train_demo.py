@@ -55,7 +55,8 @@ def main() -> int:
 
 def _prepare(comfyui: Path) -> None:
     """Make ComfyUI importable, and this pack under the name its tests use."""
-    sys.path.insert(0, str(comfyui))
+    # This folder has a comfy.py, which would hide ComfyUI's package of that name.
+    sys.path[:] = [str(comfyui), *(entry for entry in sys.path if Path(entry).resolve() != ROOT / "tools")]
     import comfy.cli_args
     import torch
 
