@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +23,25 @@ PHOTOGRAPHS = sorted((ROOT / "tools" / "assets").glob("*.jpg"))
 PROBE = ROOT / "tests" / "comfyui" / "probe"
 MODES = {"classic": False, "vue": True}
 SETTINGS = {
-    "Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.47.12", "Comfy.Locale": "en",
-    "Comfy.Workflow.Persist": False, "Comfy.Workflow.WarnBlueprintOverwrite": False,
+    "Comfy.TutorialCompleted": True,
+    "Comfy.InstalledVersion": "1.47.12",
+    "Comfy.Locale": "en",
+    "Comfy.Workflow.Persist": False,
+    "Comfy.Workflow.WarnBlueprintOverwrite": False,
 }
 CHROMIUM_ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 READY = "window.app?.vueAppReady && window.app.isGraphReady && !!window.app.extensionManager"
 SETTLED_MS = 700
+HISTORY_SECONDS = 30
 RUN_MS = 120_000
 LARGEST_FOR_TESTS = {"width": 64, "height": 64, "steps": 2}
 """What widgets of recipes, samplers and empty latents are set to, so that a run takes a second on a CPU."""
@@ -171,12 +182,19 @@ class ComfyPage:
         outcome = self.page.evaluate("() => window.outcome")
         assert outcome["kind"] == "execution_success", outcome["detail"].get("exception_message", outcome)
         prompt_id = outcome["detail"]["prompt_id"]
-        outputs: dict[str, Any] = self.server.client.get(f"/history/{prompt_id}")[prompt_id]["outputs"]
+        deadline = time.monotonic() + HISTORY_SECONDS
+        while prompt_id not in (history := self.server.client.get(f"/history/{prompt_id}")):
+            # The page hears of the success before the history has it.
+            assert time.monotonic() < deadline, "the run is not in the server's history"
+            time.sleep(0.05)
+        outputs: dict[str, Any] = history[prompt_id]["outputs"]
         return outputs
 
 
 @contextlib.contextmanager
-def comfy_page(browser: Browser, server: Server, mode: str, width: int = 1920, height: int = 1080) -> Iterator[ComfyPage]:
+def comfy_page(
+    browser: Browser, server: Server, mode: str, width: int = 1920, height: int = 1080
+) -> Iterator[ComfyPage]:
     """The front end of `server` in a mode of MODES, ready to use."""
     server.client.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": MODES[mode]})
     page = browser.new_page(viewport={"width": width, "height": height})
