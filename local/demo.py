@@ -5,6 +5,7 @@ One safetensors file holds the weights; its metadata says how large each part is
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from ..mixing import images
 from .demo_vae import DemoAutoencoder
 from .methods.image_mixer import tag
 
@@ -70,8 +72,9 @@ class _Config(comfy.supported_models_base.BASE):
         return False
 
 
+@functools.lru_cache(maxsize=1)
 def load_demo(file: Path = FILE) -> DemoModel:
-    """Load the demo model from `file`. Reads 12 MB and takes about a second; the caller caches it."""
+    """The demo model of `file`, read once: 12 MB, about a second."""
     weights, metadata = comfy.utils.load_torch_file(str(file), safe_load=True, return_metadata=True)
     configs = json.loads(metadata["config"])
     return DemoModel(
@@ -80,6 +83,11 @@ def load_demo(file: Path = FILE) -> DemoModel:
         vae=_vae(_part(weights, VAE_PREFIX), configs["vae"]),
         clip_vision=_clip_vision(_part(weights, VISION_PREFIX), configs["vision"]),
     )
+
+
+def load_pictures() -> tuple[Tensor, ...]:
+    """The bundled pictures, each [1, H, W, 3], 0 to 1. No choice about the model was made on what they show."""
+    return tuple(images.decode(file.read_bytes()) for file in PICTURES)
 
 
 def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
