@@ -18,6 +18,7 @@ NOTES = {"Note", "MarkdownNote"}
 BYPASSED, MUTED = 4, 2
 NOT_FOR_GRAPHS = {"ImageMixerHandOver"}
 IMAGES = {
+    "demo": 2,
     "local_mix": 1,
     "weight_sweep": 1,
     "interpolation": 1,

@@ -41,9 +41,10 @@ def parser() -> argparse.ArgumentParser:
     queued.add_argument("--server", metavar="URL", help="a running ComfyUI (default: one is started)")
     queued.set_defaults(action=run.command)
 
-    shown = commands.add_parser("demo", help="mix two photographs, their weights swept from one to the other")
+    shown = commands.add_parser("demo", help="mix two pictures, their weights swept from one to the other")
     _install_options(shown)
-    shown.add_argument("--checkpoint", type=Path, metavar="FILE", help="a real Image Mixer checkpoint (default: random)")
+    shown.add_argument("--checkpoint", type=Path, metavar="FILE",
+                       help="a real Image Mixer checkpoint (default: the model in the box)")
     shown.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where images go (default: demo)")
     shown.set_defaults(action=demo.command)
 
