@@ -23,6 +23,9 @@ MAX_ANSWER = 4_000_000
 MAX_PICTURE = 64_000_000
 MAX_REDIRECTS = 5
 LISTED = 30
+UPLOAD_CALLS = 2
+"""An upload is tried for as long as so many calls may last."""
+
 _GONE = (401, 403, 404, 410, 451)
 
 
@@ -87,7 +90,7 @@ class Client:
     def upload(self, data_uri: str, pause: Pause, backoff: Backoff) -> str:
         """Gives a picture to the service and returns its URL, trying again freely. Raises EngineError."""
         reason, cause = "it did not answer", errors.SERVICE_DOWN
-        for wait in backoff.waits(self.endpoint.timeouts.call):
+        for wait in backoff.waits(UPLOAD_CALLS * self.endpoint.timeouts.call):
             retry_after: float | None = None
             for path, name in self._wire.upload_paths:
                 try:
