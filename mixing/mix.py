@@ -1,20 +1,21 @@
-"""Ingredients and their one matrix of weights. Imports neither torch nor Pillow: pixels are carried, never looked into."""
+"""Ingredients and their one matrix of weights. Imports no torch or Pillow: pixels are carried, never looked into."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from .errors import InputError, WeightsError
-from .weights import Matrix, joined, used_columns
+from .weights import Matrix, checked, joined, pad_row, spread, used_columns
 
 Kind = Literal["image", "text", "url"]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image. Equality is by `digest` (SHA-256 of shape and content, hex); `pixels` is [1, H, W, C], float 0 to 1."""
+    """One image, `pixels` [1, H, W, 3], float, 0 to 1. Equality is by `digest`: SHA-256 of shape and content, hex."""
 
     digest: str
     pixels: Any = field(repr=False, compare=False)
@@ -30,8 +31,9 @@ class Region:
 
 @dataclass(frozen=True)
 class Ingredient:
-    """One image, one text or one image URL, with where (`region`) and when (`start` to `end` of the sampling, 0 to 1) it acts.
+    """One image, one text or one image URL, and where (`region`) and when it acts.
 
+    `start` and `end` are shares of the sampling, 0 to 1.
     Raises InputError where the span is empty or leaves 0 to 1, or a text or URL is blank.
     """
 
@@ -43,7 +45,8 @@ class Ingredient:
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.start < self.end <= 1.0:
-            raise InputError(f"The span of an ingredient must have 0 <= start < end <= 1, not {self.start:g} to {self.end:g}.")
+            span = f"{self.start:g} to {self.end:g}"
+            raise InputError(f"The span of an ingredient must have 0 <= start < end <= 1, not {span}.")
         if isinstance(self.content, str) and not self.content.strip():
             raise InputError(f"The {self.kind} ingredient is empty: give it a {self.kind}, or remove the node.")
 
@@ -52,14 +55,15 @@ class Ingredient:
         """SHA-256 (hex) of the content alone: region and span do not change what a tower sees."""
         if isinstance(self.content, Picture):
             return self.content.digest
-        return hashlib.sha256(f"{self.kind}:{self.content}".encode()).hexdigest()
+        # JSON can bring half a surrogate pair into a text, which strict UTF-8 refuses.
+        return hashlib.sha256(f"{self.kind}:{self.content}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
 class Mix:
     """Ingredients in order, and the matrix `weights` [variants, ingredients] that says how much of each.
 
-    Raises WeightsError where a row of the matrix has not one number an ingredient.
+    Raises WeightsError where a row of the matrix has not one number an ingredient, and where a number is not finite.
     """
 
     ingredients: tuple[Ingredient, ...] = ()
@@ -73,6 +77,8 @@ class Mix:
                 raise WeightsError(
                     f"Row {number} of the weights has {len(row)} numbers for {len(self.ingredients)} ingredients."
                 )
+        if self.ingredients:
+            checked(self.weights)
 
     @property
     def variants(self) -> int:
@@ -95,5 +101,18 @@ class Mix:
         )
 
     def reweighted(self, weights: Matrix) -> Mix:
-        """This mix with another matrix [variants, ingredients]. Raises WeightsError on another number of ingredients."""
+        """This mix with another matrix [variants, ingredients]. Raises WeightsError as the mix itself does."""
         return replace(self, weights=weights)
+
+
+def mixed(
+    sockets: Sequence[tuple[Ingredient, ...]], pad: str, weights: Matrix | None = None, before: Mix | None = None
+) -> Mix:
+    """The mix of one Image Mix node: the ingredients of each socket, behind those of `before`.
+
+    `weights` [variants, sockets] replaces the `pad`'s text for these sockets; each ingredient gets its socket's weight.
+    Raises WeightsError where the numbers do not match the sockets.
+    """
+    matrix = weights if weights is not None else (pad_row(pad, len(sockets)),)
+    spread_out = spread(matrix, [len(socket) for socket in sockets])
+    return (before or Mix()).appended(tuple(i for socket in sockets for i in socket), spread_out)

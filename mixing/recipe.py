@@ -55,7 +55,7 @@ class Recipe:
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of everything in the recipe, images by their content."""
-        return hashlib.sha256(to_json(self).encode()).hexdigest()
+        return hashlib.sha256(to_json(self).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def size_of(recipe: Recipe, first: tuple[int, int] | None) -> tuple[int, int]:
@@ -78,13 +78,16 @@ def _side(length: float) -> int:
 
 
 def to_json(recipe: Recipe) -> str:
-    """The recipe as canonical JSON text (sorted keys, no spaces); images and regions by content hash, never by pixels."""
+    """The recipe as canonical JSON text (sorted keys, no spaces); images and regions by content hash, without pixels.
+
+    Equal recipes give the same text: 1 and 1.0 are both written 1.0, and 0 has no sign.
+    """
     return json.dumps(
         {
             "format": FORMAT,
             "ingredients": [_ingredient_fields(i) for i in recipe.mix.ingredients],
-            "weights": [list(row) for row in recipe.mix.weights],
-            **{name: getattr(recipe, name) for name in _SCALARS},
+            "weights": [[_real(weight) for weight in row] for row in recipe.mix.weights],
+            **{name: kind(getattr(recipe, name)) for name, kind in _SCALARS.items()},
         },
         sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False,
     )
@@ -104,13 +107,17 @@ def from_json(text: str, contents: Mapping[str, Any]) -> Recipe:
             tuple(tuple(float(w) for w in row) for row in data["weights"]),
         )
         return Recipe(mix, **{name: kind(data[name]) for name, kind in _SCALARS.items()})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"This is not a recipe: {type(error).__name__} while reading it.") from error
+
+
+def _real(value: float) -> float:
+    return float(value) + 0.0
 
 
 _SCALARS: dict[str, Any] = {
     "prompt": str, "negative_prompt": str, "width": int, "height": int,
-    "steps": int, "guidance_scale": float, "seed": int, "samples": int,
+    "steps": int, "guidance_scale": _real, "seed": int, "samples": int,
 }
 
 
@@ -119,8 +126,8 @@ def _ingredient_fields(ingredient: Ingredient) -> dict[str, Any]:
         "kind": ingredient.kind,
         "content": ingredient.content.digest if isinstance(ingredient.content, Picture) else ingredient.content,
         "region": ingredient.region.digest if ingredient.region else None,
-        "start": ingredient.start,
-        "end": ingredient.end,
+        "start": _real(ingredient.start),
+        "end": _real(ingredient.end),
     }
 
 

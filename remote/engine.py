@@ -9,10 +9,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ..mixing.errors import EngineError
 from ..mixing.recipe import Recipe
+from ..mixing.report import Report
 from .addresses import Resolve
 from .client import Client
 from .credentials import Credentials
@@ -47,10 +47,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The images as the service made them, by variant, then sample; and the report, plain values."""
+    """The images as the service made them (file bytes), by variant, then sample; and what there is to say of them."""
 
     images: tuple[bytes, ...]
-    report: dict[str, Any]
+    report: Report
 
 
 class Engine:
@@ -114,8 +114,7 @@ class Engine:
             self._results.trim(frozenset(unique))
         progress(Progress(len(unique), len(unique), f"done in {self._clock() - begun:.0f} s"))
         rows = {identity: row for identity in unique if (row := self._journal.job(identity)) is not None}
-        texts = sum(i.kind == "text" for i in order.recipe.mix.used().ingredients)
-        report = report_of(endpoint, jobs, rows, reused, texts, self._clock() - begun)
+        report = report_of(order.recipe, endpoint, jobs, rows, reused, self._clock() - begun)
         placed = {place: data for job in jobs for place, data in zip(job.images, images[job.identity], strict=False)}
         return Outcome(tuple(placed[place] for place in sorted(placed)), report)
 

@@ -11,6 +11,7 @@ from ..mixing.errors import InputError, WeightsError
 from ..mixing.mix import Ingredient, Mix, Picture
 from ..mixing.recipe import Recipe, size_of
 from ..mixing.seeds import sample_seed
+from ..mixing.weights import Row, used_columns
 from .addresses import is_plain_url
 from .endpoints import Endpoint
 from .request import MixRequest
@@ -26,7 +27,7 @@ class PlannedJob:
     """One paid job. `pictures` and `request.images` go by slot; a picture's place in the latter holds its content hash
     until it has a URL. `images` are the places of its images among all of the recipe's, variants first.
 
-    `effective` are the weights that this service gives the images of the row, by `weighed`: ingredient numbers.
+    `effective` are the weights that the ingredients really have, one each: 1 for a text that joined the prompt.
     """
 
     identity: str
@@ -35,8 +36,7 @@ class PlannedJob:
     images: tuple[int, ...]
     variant: int
     samples: tuple[int, ...]
-    weighed: tuple[int, ...]
-    effective: tuple[float, ...]
+    effective: Row
     warnings: tuple[str, ...]
 
     def addressed(self, urls: tuple[str, ...]) -> MixRequest:
@@ -57,21 +57,23 @@ def plan(recipe: Recipe, endpoint: Endpoint, take: int, track_id: str,
     Raises InputError (WeightsError for weights) on a recipe that this service cannot make.
     """
     wire = wire_of(endpoint.wire)
-    mix = recipe.mix.used()
-    for ingredient in mix.ingredients:
+    mix = recipe.mix
+    active = [mix.ingredients[n] for n in used_columns(mix.weights)]
+    for ingredient in active:
         _check_ingredient(ingredient)
-    width, height = _size(recipe, mix, size)
+    width, height = _size(recipe, active, size)
     jobs = []
     for variant, row in enumerate(mix.weights):
         shares, weighed = _row(mix, row, variant, endpoint, wire)
         texts = [i.content for i, w in zip(mix.ingredients, row, strict=True) if i.kind == "text" and w]
         prompt = ", ".join(str(text).strip() for text in (recipe.prompt, *texts) if str(text).strip())
+        effective = {weighed[i]: weight for i, weight in enumerate(shares.effective)}
         slots = [mix.ingredients[weighed[i]] for i in shares.order]
         for first in range(0, recipe.samples, endpoint.images_per_job):
             samples = tuple(range(first, min(first + endpoint.images_per_job, recipe.samples)))
             request = MixRequest(
                 tuple(_placeholder(i) for i in slots), shares.weights, prompt, recipe.negative_prompt, width, height,
-                recipe.steps, recipe.guidance_scale, None if recipe.seed < 0 else sample_seed(recipe.seed, first),
+                recipe.steps, float(recipe.guidance_scale), None if recipe.seed < 0 else sample_seed(recipe.seed, first),
                 len(samples), endpoint.webhook or None, track_id.strip(),
             )
             wire.limits.check(request, f"{endpoint.name} ({wire.name})")
@@ -79,7 +81,9 @@ def plan(recipe: Recipe, endpoint: Endpoint, take: int, track_id: str,
                 _identity(endpoint, wire, request, take, first), request,
                 tuple(i.content if isinstance(i.content, Picture) else None for i in slots),
                 tuple(variant * recipe.samples + sample for sample in samples), variant, samples,
-                weighed, shares.effective, shares.warnings,
+                tuple(effective.get(n, float(i.kind == "text" and w != 0))
+                      for n, (i, w) in enumerate(zip(mix.ingredients, row, strict=True))),
+                shares.warnings,
             ))
     return tuple(jobs)
 
@@ -134,8 +138,10 @@ def _placeholder(ingredient: Ingredient) -> str:
     return f"sha256:{content.digest}" if isinstance(content, Picture) else content.strip()
 
 
-def _size(recipe: Recipe, mix: Mix, size: Callable[[Picture], tuple[int, int]]) -> tuple[int | None, int | None]:
-    first = next((i.content for i in mix.ingredients if i.kind != "text"), None)
+def _size(
+    recipe: Recipe, active: list[Ingredient], size: Callable[[Picture], tuple[int, int]]
+) -> tuple[int | None, int | None]:
+    first = next((i.content for i in active if i.kind != "text"), None)
     if recipe.width == 0 and not isinstance(first, Picture):
         return None, None
     width, height = size_of(recipe, size(first) if isinstance(first, Picture) else None)

@@ -22,7 +22,7 @@ from image_mixer.tests.service.state import Fault, Manners
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    with Service(manners=Manners(took=[0.2])) as server:
+    with Service(manners=Manners(took=[0.1])) as server:
         yield server.start()
         server.shutdown()
 
@@ -33,13 +33,14 @@ def test_images_come_in_order_and_are_paid_once(service: Service, tmp_path: Path
     order = harness.order(harness.recipe(((0.5, 0.7), (1.0, 0.0)), samples=2), endpoint)
     first = engine.run(order)
     assert len(first.images) == 4 == len(set(first.images))
-    assert [(i["variant"], i["sample"], i["seed"]) for i in first.report["images"]] == [
+    assert [(i.variant, i.sample, i.seed) for i in first.report.images] == [
         (0, 0, 12345), (0, 1, 12346), (1, 0, 12345), (1, 1, 12346)]
     calls = len(service.state.calls)
     again = engine.run(order)
     assert again.images == first.images
     assert len(service.state.calls) == calls and len(service.state.paid) == 4
-    assert again.report["reused"] == 4
+    assert [job["from"] for job in again.report.details["jobs"]] == ["journal"] * 4
+    assert [i.weights for i in first.report.images] == [(0.5, 0.7)] * 2 + [(1.0, 0.0)] * 2
     assert service.state.count("upload") == 2
     assert service.state.violations == [] and service.state.leaks == []
 
@@ -77,7 +78,7 @@ def test_seed_minus_one_is_drawn_by_the_service_for_each_sample(service: Service
     for endpoint in ("v6", "v5"):
         outcome = harness.engine(service.base, tmp_path).run(
             harness.order(harness.recipe(seed=-1, samples=2), endpoint))
-        seeds = [i["seed"] for i in outcome.report["images"]]
+        seeds = [i.seed for i in outcome.report.images]
         assert len(set(seeds)) == 2 and None not in seeds
     sent = [job.fields.get("seed", "left out") for job in service.state.jobs.values()]
     assert sent == ["left out"] * 2 + [None] * 2
@@ -89,7 +90,8 @@ def test_v5_makes_several_images_a_job_where_its_profile_says_so(service: Servic
     settings = Settings({**settings.endpoints, "v5": v5})
     outcome = harness.engine(service.base, tmp_path, settings).run(harness.order(harness.recipe(samples=6), "v5"))
     assert len(outcome.images) == 6 == len(set(outcome.images)) and len(service.state.paid) == 2
-    assert [i["repeatable_alone"] for i in outcome.report["images"]] == [True, False, False, False, True, False]
+    assert [i.seed for i in outcome.report.images] == [12345, None, None, None, 12349, None]
+    assert any("made again alone" in warning for warning in outcome.report.warnings)
 
 
 def test_text_and_url_ingredients(service: Service, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_text_and_url_ingredients(service: Service, tmp_path: Path) -> None:
     fields = next(iter(service.state.jobs.values())).fields
     assert fields["init_image"].split(",")[0] == "https://a.example/b%2Cc.png"
     assert fields["prompt"] == "rose man, in oil" and "width" not in fields
-    assert any("prompt" in warning for warning in outcome.report["warnings"])
+    assert any("prompt" in warning for warning in outcome.report.warnings)
 
 
 @pytest.mark.parametrize(("mode", "images", "weights"), [("send", 2, "0.5,0.7"), ("repeat", 4, None)])
@@ -110,8 +112,8 @@ def test_weights_on_v6(service: Service, tmp_path: Path, mode: Any, images: int,
     report = engine.run(harness.order()).report
     fields = next(iter(service.state.jobs.values())).fields
     assert len(fields["init_image"]) == images and fields.get("init_image_weights") == weights
-    assert ("not confirmed" in report["weights"]) == (mode == "send")
-    assert bool(report["warnings"]) == (mode == "repeat")
+    assert ("not confirmed" in report.details["weights"]) == (mode == "send")
+    assert bool(report.warnings) == (mode == "repeat")
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

@@ -22,7 +22,7 @@ def main(folder: str, base: str, seed: str, samples: str) -> None:
     print("go", flush=True)
     try:
         engine = harness.engine(base, Path(folder))
-        images = engine.run(harness.order(harness.recipe(seed=int(seed), samples=int(samples)))).images
+        images = engine.run(harness.order(harness.recipe(seed=int(seed), samples=int(samples)), run=seed)).images
         said = {"images": [hashlib.sha256(data).hexdigest() for data in images]}
     except MixError as error:
         said = {"error": type(error).__name__, "line": str(error)}

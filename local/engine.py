@@ -1,0 +1,310 @@
+"""The local engine: a recipe and a model in, images, latents and a report out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import latent_preview
+import torch
+
+from ..mixing.errors import EngineError, InputError
+from ..mixing.mix import Ingredient, Mix, Picture
+from ..mixing.recipe import Recipe, size_of
+from ..mixing.report import MadeImage, Report
+from ..mixing.seeds import sample_seed
+from ..mixing.weights import Matrix
+from . import latents, sampling, towers
+from .methods import Method, Request, check_mix, choose
+
+logger = logging.getLogger("image-mixer")
+
+PIXELS_PER_BATCH = 8 * 512 * 512
+"""What is sampled at once. Fixed, not measured from free memory, so that the same graph gives the same pixels."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is connected: ComfyUI's MODEL and VAE, and the towers and adapter that not every method needs."""
+
+    model: Any
+    vae: Any
+    clip: Any = None
+    clip_vision: Any = None
+    adapter: Any = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the local engine uses a recipe; see the inputs of Image Mixer (Local)."""
+
+    method: str = "auto"
+    preparation: str = "centre crop"
+    strength: float = 1.0
+    sampler: str = "euler"
+    scheduler: str = "normal"
+    denoise: float = 1.0
+    negative_mix: Mix | None = None
+    latent: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """`images` [V x S, H, W, 3] float 0 to 1 by variant, then sample; their latents; and who made them how."""
+
+    images: torch.Tensor
+    latents: torch.Tensor
+    report: Report
+
+
+@dataclass(frozen=True)
+class _Item:
+    variant: int
+    sample: int
+    seed: int
+
+
+def generate(recipe: Recipe, models: Models, options: Options) -> Result:
+    """Make the images of `recipe`.
+
+    Raises InputError for what no engine could do, EngineError with the cause ("wrong model", "no tower", "out of memory")
+    for what another engine might; all but the last before anything is sampled.
+    """
+    try:
+        return _generate(recipe, models, options)
+    except Exception as error:
+        if not comfy.model_management.is_oom(error):
+            raise
+        comfy.model_management.soft_empty_cache()
+        raise EngineError(
+            "The GPU ran out of memory: make the images smaller, or connect a fallback.", "out of memory"
+        ) from error
+
+
+def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
+    started = time.monotonic()
+    method = choose(options.method, models.model, models.adapter)
+    warnings = tuple(method.check_model(models.model, models.adapter))
+    for warning in warnings:
+        logger.warning("%s", warning)
+    mix = _with_prompt(method, recipe.mix, recipe.prompt)
+    negative_mix = _with_prompt(method, options.negative_mix or Mix(), recipe.negative_prompt)
+    _check(method, recipe, mix, negative_mix, models, options)
+
+    embeddings = embed(mix, negative_mix, models.clip_vision, models.clip, options.preparation)
+    method.check_vectors(models.model, embeddings)
+    encoded = time.monotonic()
+
+    items = [
+        _Item(variant, sample, sample_seed(recipe.seed, sample))
+        for variant in range(recipe.mix.variants)
+        for sample in range(recipe.samples)
+    ]
+    samples, images, decode_seconds = _sampled(recipe, method, embeddings, models, options, items)
+    finished = time.monotonic()
+    report = Report(
+        engine="local",
+        recipe=recipe.digest,
+        warnings=warnings,
+        images=tuple(MadeImage(i.variant, i.sample, i.seed, recipe.mix.weights[i.variant]) for i in items),
+        seconds={
+            "encode": round(encoded - started, 3),
+            "sample": round(finished - encoded - decode_seconds, 3),
+            "decode": round(decode_seconds, 3),
+        },
+        details={
+            "method": method.name,
+            "model": type(models.model.model).__name__,
+            "strength": options.strength,
+            "sampler": options.sampler,
+            "scheduler": options.scheduler,
+            "steps": recipe.steps,
+            "guidance_scale": recipe.guidance_scale,
+            "denoise": options.denoise,
+            "size": [images.shape[2], images.shape[1]],
+        },
+    )
+    return Result(images, samples, report)
+
+
+def embed(mix: Mix, negative_mix: Mix, clip_vision: Any, clip: Any, preparation: str) -> towers.Embeddings:
+    """Embeddings of the ingredients that any variant uses, with those of `negative_mix` as their negative."""
+    negative = (
+        towers.encode(negative_mix.used(), clip_vision, clip, preparation) if negative_mix.used().ingredients else None
+    )
+    return towers.encode(mix.used(), clip_vision, clip, preparation, negative)
+
+
+def embed_all(mix: Mix, negative_mix: Mix | None, clip_vision: Any, clip: Any, preparation: str) -> towers.Embeddings:
+    """Embeddings of every ingredient, also of those that weigh nothing now: later weights may ask for them."""
+    _check_not_empty(mix)
+    negative = towers.encode(negative_mix, clip_vision, clip, preparation) if negative_mix else None
+    return towers.encode(mix, clip_vision, clip, preparation, negative)
+
+
+def apply(
+    model: Any,
+    positive: Any,
+    negative: Any,
+    embeddings: towers.Embeddings,
+    weights: Matrix | None,
+    adapter: Any,
+    method_name: str,
+    strength: float,
+) -> tuple[Any, Any, Any]:
+    """(model, positive, negative) conditioned on `embeddings`, for any sampler; item i of a batch gets row i of the weights.
+
+    `weights` [variants, ingredients] replaces the mix's own. Raises as `generate`.
+    """
+    method = choose(method_name, model, adapter)
+    for warning in method.check_model(model, adapter):
+        logger.warning("%s", warning)
+    if weights is not None:
+        embeddings = replace(embeddings, mix=embeddings.mix.reweighted(weights))
+    _check_not_empty(embeddings.mix)
+    check_mix(method, embeddings.mix, strength)
+    if embeddings.negative is not None:
+        _check_negative(method, embeddings.negative.mix, embeddings.mix)
+    method.check_vectors(model, embeddings)
+    used = embeddings.used()
+    return method.condition(
+        Request(
+            model,
+            used,
+            used.mix.weights,
+            strength=strength,
+            negative_rows=used.negative.mix.weights if used.negative else ((),),
+            positive=positive,
+            negative=negative,
+            adapter=adapter,
+        )
+    )
+
+
+def _with_prompt(method: Method, mix: Mix, prompt: str) -> Mix:
+    """The mix with the prompt as a text ingredient of weight 1, for methods where it takes such a place."""
+    if not method.prompt_is_ingredient or not prompt.strip():
+        return mix
+    return mix.appended((Ingredient("text", prompt),), ((1.0,),))
+
+
+def _check(method: Method, recipe: Recipe, mix: Mix, negative_mix: Mix, models: Models, options: Options) -> None:
+    """Everything that can be wrong and be seen before a tower runs."""
+    if recipe.seed < 0:
+        raise InputError(
+            "Seed -1 lets a remote service draw one; here choose a seed from 0, or set the seed's control to randomize."
+        )
+    _check_not_empty(recipe.mix)
+    check_mix(method, mix, options.strength)
+    _check_negative(method, negative_mix, mix)
+    for ingredient in (*mix.used().ingredients, *negative_mix.used().ingredients):
+        towers.check_encodable(ingredient, models.clip_vision, models.clip)
+    size_of(recipe, first_size(recipe.mix))
+
+
+def _check_not_empty(mix: Mix) -> None:
+    if not mix.ingredients:
+        raise InputError("The mix has no ingredient: connect at least one image to Image Mix.")
+
+
+def _check_negative(method: Method, negative_mix: Mix, mix: Mix) -> None:
+    check_mix(method, negative_mix, 1.0)
+    for number, ingredient in enumerate(negative_mix.ingredients, 1):
+        if ingredient.region is not None or (ingredient.start, ingredient.end) != (0.0, 1.0):
+            raise InputError(
+                f"Ingredient {number} of the negative mix has a region or a span: only the mix itself can."
+            )
+    if negative_mix.variants not in (1, mix.variants):
+        raise InputError(
+            f"The negative mix has {negative_mix.variants} variants and the mix {mix.variants}: give it one, or as many."
+        )
+
+
+def first_size(mix: Mix) -> tuple[int, int] | None:
+    """(width, height) of the first image of a mix, or None where it has none."""
+    for ingredient in mix.ingredients:
+        if isinstance(ingredient.content, Picture):
+            pixels = ingredient.content.pixels
+            return pixels.shape[2], pixels.shape[1]
+    return None
+
+
+def _sampled(
+    recipe: Recipe,
+    method: Method,
+    embeddings: towers.Embeddings,
+    models: Models,
+    options: Options,
+    items: list[_Item],
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """(latents, images, seconds spent decoding) of all items, batch by batch."""
+    width, height = size_of(recipe, first_size(recipe.mix))
+    mask = None
+    if options.latent is None:
+        latent = latents.empty_latent(models.model, width, height, len(items))
+    else:
+        latent, mask = latents.given_latent(options.latent, len(items))
+        width, height = latent.shape[-1] * latents.DEFAULT_RATIO, latent.shape[-2] * latents.DEFAULT_RATIO
+    settings = sampling.Settings(
+        options.sampler, options.scheduler, recipe.steps, recipe.guidance_scale, options.denoise
+    )
+    together = max(1, PIXELS_PER_BATCH // (width * height))
+    if not sampling.batches_together(options.sampler, mask is not None):
+        together = 1
+    callback = _callback(models.model, -(-len(items) // together))
+
+    samples, images, decode_seconds = [], [], 0.0
+    for number, begin in enumerate(range(0, len(items), together)):
+        batch = items[begin : begin + together]
+        model, positive, negative = method.condition(
+            Request(
+                models.model,
+                embeddings,
+                _rows(embeddings.mix.weights, batch),
+                strength=options.strength,
+                negative_rows=_rows(embeddings.negative.mix.weights, batch) if embeddings.negative else ((),),
+                adapter=models.adapter,
+            )
+        )
+        done = sampling.sample(
+            model,
+            positive,
+            negative,
+            latent[begin : begin + together],
+            [item.seed for item in batch],
+            settings,
+            mask[begin : begin + together] if mask is not None else None,
+            lambda step, x0, x, total, number=number: callback(number, step, x0, total),
+        )
+        samples.append(done)
+        decoding = time.monotonic()
+        images.append(decoded(models.vae, done))
+        decode_seconds += time.monotonic() - decoding
+    return torch.cat(samples), torch.cat(images), decode_seconds
+
+
+def _rows(weights: Matrix, batch: list[_Item]) -> Matrix:
+    return tuple(weights[item.variant if len(weights) > 1 else 0] for item in batch)
+
+
+def decoded(vae: Any, samples: torch.Tensor) -> torch.Tensor:
+    """Images [B, H, W, 3] of latents, as core's VAE Decode gives them."""
+    images: torch.Tensor = vae.decode(samples)
+    return images.reshape(-1, *images.shape[-3:])
+
+
+def _callback(model: Any, batches: int) -> Callable[[int, int, torch.Tensor, int], None]:
+    """Progress over all batches, with core's preview: called with the batch's number, step, x0 and steps of a batch."""
+    previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
+    bar = comfy.utils.ProgressBar(batches)
+
+    def callback(batch: int, step: int, x0: torch.Tensor, steps: int) -> None:
+        preview = previewer.decode_latent_to_preview_image("JPEG", x0) if previewer else None
+        bar.update_absolute(batch * steps + step + 1, batches * steps, preview)
+
+    return callback

@@ -1,0 +1,42 @@
+"""Latents: empty ones of a model's own shape, and those of a LATENT input, one an item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..mixing.errors import InputError
+
+DEFAULT_RATIO = 8
+
+
+def empty_latent(model: Any, width: int, height: int, items: int) -> torch.Tensor:
+    """Zeros [items, C, H, W] (or [items, C, 1, H, W]) in the shape that `model` denoises for width x height pixels."""
+    latent_format = model.get_model_object("latent_format")
+    ratio = getattr(latent_format, "spacial_downscale_ratio", DEFAULT_RATIO)
+    shape: tuple[int, ...] = (height // ratio, width // ratio)
+    if getattr(latent_format, "latent_dimensions", 2) == 3:
+        shape = (1, *shape)
+    return torch.zeros(items, latent_format.latent_channels, *shape)
+
+
+def given_latent(latent: dict[str, Any], items: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(samples, noise mask or None) of a LATENT, one for each of `items`; a batch of one serves all.
+
+    Raises InputError where the batch is neither one nor `items`.
+    """
+    samples = latent["samples"]
+    if samples.shape[0] not in (1, items):
+        raise InputError(f"The latent has a batch of {samples.shape[0]} for {items} images: give it one, or {items}.")
+    mask = latent.get("noise_mask")
+    if mask is not None:
+        mask = mask.reshape((-1, 1, *mask.shape[-2:]))
+        if mask.shape[0] not in (1, items):
+            raise InputError(f"The latent's noise mask has a batch of {mask.shape[0]} for {items} images.")
+        mask = _repeated(mask, items)
+    return _repeated(samples, items), mask
+
+
+def _repeated(tensor: torch.Tensor, items: int) -> torch.Tensor:
+    return tensor if tensor.shape[0] == items else tensor.expand(items, *tensor.shape[1:])

@@ -1,0 +1,93 @@
+"""What every method is: its limits, whether it fits a model, and how it conditions one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ...mixing.errors import InputError
+from ...mixing.mix import Mix
+from ...mixing.weights import Matrix
+from ..towers import Embeddings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a method takes. `ingredients` counts those of one variant whose weight is not 0; None is no limit."""
+
+    ingredients: int | None
+    smallest_weight: float
+    largest_weight: float
+    texts: bool
+    regions: bool
+    spans: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a method conditions: a model, what is connected, and one row of weights for each item of the batch.
+
+    `rows` is [items, ingredients of embeddings], `negative_rows` [1 or items, ingredients of embeddings.negative].
+    `positive` and `negative` are ComfyUI's CONDITIONING or None.
+    `strength` says how much the mix acts at all, `rows` how the ingredients share it.
+    """
+
+    model: Any
+    embeddings: Embeddings
+    rows: Matrix
+    negative_rows: Matrix = ((),)
+    strength: float = 1.0
+    positive: Any = None
+    negative: Any = None
+    adapter: Any = None
+
+
+class Method(Protocol):
+    """A way to condition a diffusion model on a mix. `name` is what the widget shows."""
+
+    name: str
+    limits: Limits
+    prompt_is_ingredient: bool
+    """Whether the prompt takes the place of an ingredient, not of ordinary text conditioning."""
+
+    def claims(self, model: Any, adapter: Any) -> bool:
+        """Whether `auto` picks this method for that model and adapter."""
+
+    def check_model(self, model: Any, adapter: Any) -> list[str]:
+        """Warnings, one line each. Raises EngineError ("wrong model") where the method cannot work with that model."""
+
+    def check_vectors(self, model: Any, embeddings: Embeddings) -> None:
+        """Raises EngineError ("no tower") where the vectors come from another tower than the model was trained with."""
+
+    def condition(self, request: Request) -> tuple[Any, Any, Any]:
+        """(model, positive, negative) for any sampler of ComfyUI; the model given is left unchanged."""
+
+
+def check_mix(method: Method, mix: Mix, strength: float) -> None:
+    """Raises InputError, one line, where the mix asks for what the method cannot do; nothing is run before that."""
+    limits = method.limits
+    for number, ingredient in enumerate(mix.ingredients, 1):
+        if not any(row[number - 1] for row in mix.weights):
+            continue
+        if ingredient.kind == "text" and not limits.texts:
+            raise InputError(
+                f"Ingredient {number} is a text, which {method.name} does not take: use the prompt for it."
+            )
+        if ingredient.region is not None and not limits.regions:
+            raise InputError(f"Ingredient {number} has a region, which {method.name} does not know.")
+        if (ingredient.start, ingredient.end) != (0.0, 1.0) and not limits.spans:
+            raise InputError(f"Ingredient {number} has a span, which {method.name} does not know.")
+    for number, row in enumerate(mix.weights, 1):
+        where = f" in variant {number}" if len(mix.weights) > 1 else ""
+        count = sum(1 for weight in row if weight)
+        if limits.ingredients is not None and count > limits.ingredients:
+            prompt = ", the prompt counted" if method.prompt_is_ingredient else ""
+            raise InputError(
+                f"{method.name} takes at most {limits.ingredients} ingredients{prompt}; the mix has {count}{where}."
+            )
+        for ingredient, weight in enumerate(row, 1):
+            if not limits.smallest_weight <= weight * strength <= limits.largest_weight:
+                raise InputError(
+                    f"Ingredient {ingredient} has weight x strength {weight * strength:g}{where}; {method.name} takes "
+                    f"{limits.smallest_weight:g} to {limits.largest_weight:g}."
+                )

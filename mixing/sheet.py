@@ -1,0 +1,157 @@
+"""The contact sheet: many pictures on one, in rows, each with its caption."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from .errors import InputError
+from .images import MAX_PIXELS, pil_to_tensor, tensor_to_pil
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+BACKGROUND = (236, 236, 236)
+INK = (32, 32, 32)
+
+ONE_ROW = 5
+"""Up to so many pictures stand in one row, as a sweep is read; more are laid out as near to square as can be."""
+
+CAPTION_LINES = 2
+CAPTION_WIDTH = 64
+"""Narrowest column, in pixels, that a caption is set in: smaller cells stand apart instead."""
+
+SMALLEST_TYPE, LARGEST_TYPE = 10, 32
+
+SYSTEM_FONTS = (
+    "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "arialuni.ttf", "msyh.ttc", "PingFang.ttc",
+)
+"""Looked up in Pillow's own places for fonts, where its built-in font, little more than ASCII, lacks a letter."""
+
+
+def contact_sheet(
+    pixels: Sequence[Tensor] | Tensor,
+    captions: Sequence[str] | None = None,
+    columns: int = 0,
+    gap: int = 8,
+    cell: int = 0,
+) -> Tensor:
+    """One picture [1, H, W, 3], float32, 0 to 1, of all `pixels`: a batch [B, H, W, C], or pictures of any sizes.
+
+    `columns` 0 chooses: one row up to ONE_ROW pictures, else as many as bring the sheet nearest to a square.
+    `gap` is the distance between cells and to the edge, in pixels. A cell is as large as the largest width and height;
+    `cell`, where not 0, is the length in pixels that its longer side is scaled to. Pictures of other sizes are fitted
+    into it. A caption stands under its picture in at most CAPTION_LINES lines, cut with an ellipsis.
+    Raises InputError without a picture, where the captions are not as many as the pictures, on a negative number, and
+    where the sheet would have more than MAX_PIXELS pixels; ImageError as `images.picture` does.
+    """
+    for name, value in (("columns", columns), ("gap", gap), ("cell", cell)):
+        if value < 0:
+            raise InputError(f"A contact sheet takes {name} from 0, not {value}.")
+    images = [tensor_to_pil(one) for one in pixels]
+    if not images:
+        raise InputError("A contact sheet needs at least one image: none came.")
+    if captions is not None and len(captions) != len(images):
+        raise InputError(f"There are {len(captions)} captions for {len(images)} images: give one for each, or none.")
+
+    width, height = _cell_size(images, cell)
+    texts = [" ".join(caption.split()) for caption in captions or ()]
+    column = max(width, CAPTION_WIDTH) if any(texts) else width
+    size = min(LARGEST_TYPE, max(SMALLEST_TYPE, round(math.sqrt(column))))
+    font = _font(size, "".join(texts))
+    lines = [_wrapped(text, font, column) for text in texts]
+    line_height = math.ceil(max((font.getbbox(line)[3] for block in lines for line in block), default=0)) + 1
+    space = size // 3
+    row = height + (line_height * max(map(len, lines)) + 2 * space if any(lines) else 0)
+
+    columns = min(columns, len(images)) or _columns(len(images), column + gap, row + gap)
+    rows = math.ceil(len(images) / columns)
+    sheet_size = (columns * (column + gap) + gap, rows * (row + gap) + gap)
+    if math.prod(sheet_size) > MAX_PIXELS:
+        raise InputError(
+            f"The contact sheet would have {sheet_size[0]} x {sheet_size[1]} pixels: "
+            "make its cells smaller, or give it fewer images."
+        )
+
+    sheet = Image.new("RGB", sheet_size, BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, image in enumerate(images):
+        left = gap + number % columns * (column + gap)
+        top = gap + number // columns * (row + gap)
+        fitted = _fitted(image, width, height)
+        sheet.paste(fitted, (left + (column - fitted.width) // 2, top + (height - fitted.height) // 2))
+        for k, line in enumerate(lines[number] if lines else ()):
+            indent = (column - font.getlength(line)) // 2
+            draw.text((left + indent, top + height + space + k * line_height), line, fill=INK, font=font)
+    return pil_to_tensor(sheet)
+
+
+def _cell_size(images: list[Image.Image], cell: int) -> tuple[int, int]:
+    width, height = max(image.width for image in images), max(image.height for image in images)
+    scale = cell / max(width, height) if cell else 1.0
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+    scale = min(width / image.width, height / image.height)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _columns(count: int, width: int, height: int) -> int:
+    """How many of `count` cells stand in a row for a sheet nearest to a square; of two as near, the wider."""
+    if count <= ONE_ROW:
+        return count
+
+    def distance(columns: int) -> float:
+        ratio = columns * width / (math.ceil(count / columns) * height)
+        return round(max(ratio, 1 / ratio), 6)
+
+    return min(range(count, 0, -1), key=distance)
+
+
+def _wrapped(text: str, font: Font, width: int) -> list[str]:
+    """`text` in at most CAPTION_LINES lines of at most `width` pixels, broken at spaces where there are any."""
+    lines: list[str] = []
+    while text:
+        count = _fitting(text, "", font, width)
+        if count < len(text) and len(lines) == CAPTION_LINES - 1:
+            return [*lines, text[: _fitting(text, "…", font, width)].rstrip() + "…"]
+        if count < len(text):
+            count = text.rfind(" ", 0, count + 1) + 1 or count
+        lines.append(text[:count].rstrip())
+        text = text[count:].lstrip()
+    return lines
+
+
+def _fitting(text: str, end: str, font: Font, width: int) -> int:
+    """How many characters of `text`, at least 1, fit into `width` pixels with `end` behind them."""
+    counts = range(1, len(text) + 1)
+    return max(1, bisect_right(counts, float(width), key=lambda count: float(font.getlength(text[:count] + end))))
+
+
+def _font(size: int, text: str) -> Font:
+    """Pillow's own font, or the system font that lacks fewest letters of `text` where Pillow's lacks any."""
+    letters = {letter for letter in text if not letter.isspace()}
+    best: Font = ImageFont.load_default(size)
+    fewest = _lacking(best, letters)
+    for name in SYSTEM_FONTS:
+        if not fewest:
+            break
+        try:
+            font = ImageFont.truetype(name, size)
+        except OSError:
+            continue
+        lacking = _lacking(font, letters)
+        if lacking < fewest:
+            best, fewest = font, lacking
+    return best
+
+
+def _lacking(font: Font, letters: set[str]) -> int:
+    """How many of `letters` the font draws as it draws U+10FFFF, which is no character and so in no font."""
+    unknown = bytes(font.getmask("\U0010ffff"))
+    return sum(bytes(font.getmask(letter)) == unknown for letter in letters)

@@ -1,0 +1,36 @@
+"""The nodes: declarations, and conversions between ComfyUI's values and the pack's. The one list of them is NODES."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .embeds import ImageMixerLoadEmbeds, ImageMixerSaveEmbeds
+from .hand_over import ImageMixerHandOver
+from .local import ImageMixerApply, ImageMixerEncode, ImageMixerLoadCheckpoint, ImageMixerLocal
+from .mix import ImageMixerAddImage, ImageMixerAddText, ImageMixerAddURL, ImageMixerMix
+from .output import ImageMixerSave, ImageMixerSheet
+from .recipe import ImageMixerRecipe
+from .seeds import ImageMixerSeed, ImageMixerSeedSequence
+from .weights import ImageMixerBlendWeights, ImageMixerSweepWeights, ImageMixerWeights
+
+NODES: list[type[io.ComfyNode]] = [
+    ImageMixerMix,
+    ImageMixerAddImage,
+    ImageMixerAddText,
+    ImageMixerAddURL,
+    ImageMixerWeights,
+    ImageMixerBlendWeights,
+    ImageMixerSweepWeights,
+    ImageMixerSeed,
+    ImageMixerSeedSequence,
+    ImageMixerRecipe,
+    ImageMixerLoadCheckpoint,
+    ImageMixerEncode,
+    ImageMixerApply,
+    ImageMixerLocal,
+    ImageMixerSheet,
+    ImageMixerSave,
+    ImageMixerSaveEmbeds,
+    ImageMixerLoadEmbeds,
+    ImageMixerHandOver,
+]

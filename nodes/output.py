@@ -1,0 +1,120 @@
+"""What comes last: contact sheets, and pictures saved with their report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import folder_paths
+from comfy.cli_args import args
+from comfy_api.latest import io, ui
+
+from ..mixing import images as pictures
+from ..mixing import report as reports
+from ..mixing.sheet import contact_sheet
+from .types import MENU
+
+_DRAWER = f"{MENU}/output"
+REPORT_KEY = "image_mixer_report"
+
+
+class ImageMixerSheet(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ImageMixerSheet",
+            display_name="Contact Sheet",
+            category=_DRAWER,
+            description="All images on one sheet, each with its caption.",
+            search_aliases=["grid", "montage", "compare", "xy plot"],
+            is_input_list=True,
+            inputs=[
+                io.Image.Input("images", tooltip="The pictures: batches and lists of any sizes."),
+                io.String.Input(
+                    "captions",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="A line a picture. Empty: those of the report.",
+                ),
+                io.String.Input(
+                    "report",
+                    optional=True,
+                    force_input=True,
+                    tooltip="An engine's report: captions of weights and seeds. Unconnected: the captions above.",
+                ),
+                io.Int.Input(
+                    "columns",
+                    default=0,
+                    min=0,
+                    max=100,
+                    optional=True,
+                    tooltip="Pictures a row. 0 chooses by their number.",
+                ),
+            ],
+            outputs=[io.Image.Output("image", tooltip="One picture of all.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: list[io.Image.Type],
+        captions: list[str] | None = None,
+        report: list[str] | None = None,
+        columns: list[int] | None = None,
+    ) -> io.NodeOutput:
+        typed = (captions or [""])[0].strip()
+        lines = typed.splitlines() if typed else [line for text in report or [] for line in reports.captions(text)]
+        cells = [cell for batch in images for cell in batch]
+        return io.NodeOutput(contact_sheet(cells, lines or None, columns=(columns or [0])[0]))
+
+
+class ImageMixerSave(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ImageMixerSave",
+            display_name="Save Mix",
+            category=_DRAWER,
+            description="Saves PNGs with the report beside ComfyUI's own metadata; drop one on the canvas to get the graph back.",
+            search_aliases=["save image", "export", "png"],
+            is_output_node=True,
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            inputs=[
+                io.Image.Input("images", tooltip="The pictures to save."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="mix/mix",
+                    tooltip="Folder and beginning of the names in ComfyUI's output folder; %date:yyyy-MM-dd% and the "
+                    "like work as in Save Image.",
+                ),
+                io.String.Input(
+                    "report",
+                    optional=True,
+                    force_input=True,
+                    tooltip="An engine's report, saved in each PNG. Unconnected: none.",
+                ),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, images: io.Image.Type, filename_prefix: str, report: str | None = None) -> io.NodeOutput:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory(), images.shape[2], images.shape[1]
+        )
+        saved = []
+        for index, image in enumerate(images):
+            file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
+            (Path(folder) / file).write_bytes(pictures.encode_png(image, _metadata(cls.hidden, report)))
+            saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
+        return io.NodeOutput(ui=ui.SavedImages(saved))
+
+
+def _metadata(hidden: io.HiddenHolder, report: str | None) -> dict[str, str]:
+    """The texts of a PNG, ComfyUI's own under its own names; none where the server was told to write none."""
+    if args.disable_metadata:
+        return {}
+    texts = {"prompt": json.dumps(hidden.prompt)} if hidden.prompt is not None else {}
+    texts.update({key: json.dumps(value) for key, value in (hidden.extra_pnginfo or {}).items()})
+    return texts | ({REPORT_KEY: report} if report else {})

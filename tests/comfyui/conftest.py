@@ -1,0 +1,37 @@
+"""In-process tests run on ComfyUI's own modules, on the CPU; live ones on a server with this pack and the probe in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+COMFYUI = os.environ.get("COMFYUI_PATH")
+if COMFYUI and COMFYUI not in sys.path:
+    sys.path.insert(0, COMFYUI)
+sys.path.insert(0, str(Path(__file__).parent / "probe"))
+
+import comfy.cli_args  # noqa: E402
+
+comfy.cli_args.args.cpu = True
+
+import micro  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)  # micro models gain nothing from more, and other processes would stall them
+
+
+@pytest.fixture(scope="session")
+def micro_models() -> micro.MicroModels:
+    """A tagged Image Mixer of 32 channels with towers and a VAE, all of random numbers."""
+    return micro.build()
+
+
+@pytest.fixture(autouse=True)
+def as_in_comfyui() -> Iterator[None]:
+    """ComfyUI runs every node in inference mode."""
+    with torch.inference_mode():
+        yield

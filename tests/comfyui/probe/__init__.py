@@ -1,0 +1,97 @@
+"""A pack for the test server alone: lets stock loaders take micro checkpoints, and counts what towers and samplers do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import comfy.clip_vision
+import comfy.samplers
+import micro
+from aiohttp import web
+from comfy_api.latest import io
+from server import PromptServer
+
+micro.register()
+
+COUNTS = {"vision": 0, "text": 0, "sampled": 0, "loaded": 0}
+_MODELS: dict[int, micro.MicroModels] = {}
+
+
+def _counted(owner: Any, name: str, key: str) -> None:
+    original = getattr(owner, name)
+
+    def counting(*args: Any, **kwargs: Any) -> Any:
+        COUNTS[key] += 1
+        return original(*args, **kwargs)
+
+    setattr(owner, name, counting)
+
+
+_counted(comfy.clip_vision.ClipVisionModel, "encode_image", "vision")
+_counted(comfy.samplers.CFGGuider, "sample", "sampled")
+
+
+@PromptServer.instance.routes.get("/probe/counts")
+async def counts(_request: web.Request) -> web.Response:
+    return web.json_response(COUNTS)
+
+
+class ProbeMicroModels(io.ComfyNode):
+    """Random micro models of ComfyUI's own classes; `seed` -1 raises as if the file were missing."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ProbeMicroModels",
+            category="probe",
+            inputs=[io.Int.Input("seed", default=0, min=-1, max=9), io.Boolean.Input("tagged", default=True)],
+            outputs=[
+                io.Model.Output("model"),
+                io.Clip.Output("clip"),
+                io.Vae.Output("vae"),
+                io.ClipVision.Output("clip_vision"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, seed: int, tagged: bool) -> io.NodeOutput:
+        COUNTS["loaded"] += 1
+        if seed < 0:
+            raise FileNotFoundError("the probe was asked for a model that is not there")
+        made = _MODELS.get(seed) or micro.build(seed, tagged=True)
+        _MODELS[seed] = made
+        model = made.model.clone()
+        model.attachments = dict(model.attachments) if tagged else {}
+        return io.NodeOutput(model, made.clip, made.vae, made.clip_vision)
+
+
+class ProbeOutOfMemory(io.ComfyNode):
+    """A model whose sampling fails as if the GPU were full."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ProbeOutOfMemory",
+            category="probe",
+            inputs=[io.Model.Input("model")],
+            outputs=[io.Model.Output("model")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any) -> io.NodeOutput:
+        import torch
+
+        model = model.clone()
+
+        def full(*_args: Any, **_kwargs: Any) -> Any:
+            raise torch.cuda.OutOfMemoryError("probe: out of memory")
+
+        model.set_model_unet_function_wrapper(full)
+        return io.NodeOutput(model)
+
+
+NODE_CLASS_MAPPINGS = {c.GET_SCHEMA().node_id: c for c in (ProbeMicroModels, ProbeOutOfMemory)}
