@@ -17,6 +17,13 @@ SHORTEST, LONGEST = 0.4, 10.0
 GROWTH = 0.075
 """Share of the time passed after which it is asked again: half of it is the mean delay, for jobs of any length."""
 
+SPARSE = 0.15
+"""The same before the time at which the endpoint's last jobs were done: often enough to see that it grew faster."""
+
+DENSEST, WINDOW_ASKS = 0.15, 10
+"""Seconds, and how often it is asked while the endpoint's last jobs were done."""
+
+ENOUGH = 3
 BLIND_START = 0.5
 VANISHED_AFTER = 4
 """Answers in a row that say no (such as "not found") before a job is given up: the first ones may only be early."""
@@ -29,16 +36,31 @@ class Late:
     reason: str
 
 
+def window(took: tuple[float, ...]) -> tuple[float, float] | None:
+    """When a job is likely to be done, in seconds from its submit, by what the last ones `took`; None for too few."""
+    if len(took) < ENOUGH:
+        return None
+    ordered, out = sorted(took), len(took) // 10
+    return 0.95 * ordered[out], 1.05 * ordered[-1 - out]
+
+
 def first_ask(eta: float | None, took: tuple[float, ...]) -> float:
     """Seconds after the submit at which to ask first. `took` is what the endpoint's last jobs took, in seconds."""
-    earliest = eta / ETA_FACTOR if eta else BLIND_START
-    if len(took) >= 3:
-        earliest = min(max(earliest, 0.7 * min(took)), statistics.median(took))
+    earliest = BLIND_START if eta is None else eta / ETA_FACTOR
+    if len(took) >= ENOUGH:
+        earliest = min(earliest, statistics.median(took))
     return max(earliest, SHORTEST / 2)
 
 
-def next_ask(passed: float) -> float:
+def next_ask(passed: float, took: tuple[float, ...]) -> float:
     """Seconds to wait before the next question when `passed` seconds have gone by."""
+    likely = window(took)
+    if likely is not None and passed < likely[1]:
+        low, high = likely
+        dense = max(DENSEST, (high - low) / WINDOW_ASKS)
+        if passed >= low:
+            return min(LONGEST, dense)
+        return min(LONGEST, max(SHORTEST, SPARSE * passed), max(dense, low - passed))
     return min(LONGEST, max(SHORTEST, GROWTH * passed))
 
 
@@ -62,7 +84,7 @@ def poll(
             return Late(last)
         pause(min(wait, left))
         answer = ask()
-        wait = next_ask(clock() - start)
+        wait = next_ask(clock() - start, took)
         if isinstance(answer, Done):
             return answer
         if isinstance(answer, Pending):
