@@ -256,9 +256,9 @@ class JobRun:
         self._leave()
 
     def _leave(self) -> None:
-        if self._place:
-            self._journal.free_slot(self._job.identity)
-            self._place = False
+        """Gives the job's place back, also one that a run before this one took."""
+        self._journal.free_slot(self._job.identity)
+        self._place = False
 
     def _download(self, row: Job) -> None:
         self._leave()
