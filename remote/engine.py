@@ -21,7 +21,7 @@ from .errors import NO_KEY, RunInterrupted, StoreError
 from .job import Desk, JobRun, stored_images
 from .journal import LEASE, Caps, Journal
 from .pictures import Pictures
-from .plan import PlannedJob, plan
+from .plan import PlannedJob, jobs_at_most, plan
 from .report import report_of
 from .results import Results
 from .state import Progress, RunState
@@ -118,6 +118,14 @@ class Engine:
         placed = {place: data for job in jobs for place, data in zip(job.images, images[job.identity], strict=False)}
         return Outcome(tuple(placed[place] for place in sorted(placed)), report)
 
+    def listing(self) -> tuple[tuple[str, bool], ...]:
+        """The names of the endpoints, and whether each has the key it needs."""
+        return tuple((e.name, self._credentials.has(e.credential)) for e in self._settings.endpoints.values())
+
+    def jobs_at_most(self, order: Order) -> int:
+        """How many jobs a queue of `order` would pay for at most. Raises InputError on an unknown endpoint."""
+        return jobs_at_most(order.recipe, self._settings.endpoint(order.endpoint))
+
     def close(self) -> None:
         """Closes the journal. Runs must be over."""
         self._journal.close()
@@ -190,7 +198,7 @@ class Engine:
         """Renews the run's leases while one of its threads lives, also after an interrupt."""
         last = self._clock()
         while any(worker.is_alive() for worker in workers):
-            time.sleep(LOOK)
+            self._sleep(LOOK)
             if self._clock() - last > LEASE / 4:
                 last = self._clock()
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -71,33 +72,35 @@ class JobRun:
 
     def images(self) -> list[bytes]:
         """The bytes of the job's images, in order. Raises an error of the pack, or Stopped."""
-        first = True
-        while True:
-            row = self._journal.job(self._job.identity)
-            stored = stored_images(self._desk.results, self._job, row)
+        try:
+            return self._images()
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _images(self) -> list[bytes]:
+        identity, journal, desk = self._job.identity, self._journal, self._desk
+        for turn in itertools.count():
+            row = journal.job(identity)
+            stored = stored_images(desk.results, self._job, row)
             if stored is not None:
-                self._leave()
-                self.reused = first
+                self.reused = turn == 0
+                if turn:
+                    self._leave()
+                    journal.release(identity, desk.owner)
                 self._tell("done", None)
                 return stored
-            first = False
-            self._desk.waiter.look()
+            desk.waiter.look()
             if row is None:
-                desk = self._desk
-                self._journal.reserve([desk.new_job(self._job)], desk.run, desk.caps, desk.owner)
-            row = self._journal.claim(self._job.identity, self._desk.owner)
+                journal.reserve([desk.new_job(self._job)], desk.run, desk.caps, desk.owner)
+            row = journal.claim(identity, desk.owner)
             if row is None:
                 self._tell("queued", None)
-                self._desk.waiter(0.2)
+                desk.waiter(0.2)
                 continue
-            try:
+            with contextlib.suppress(LostClaim):
                 self._step(row)
-            except LostClaim:
-                continue
-            except BaseException:
-                self._let_go()
-                raise
-            self._journal.release(self._job.identity, self._desk.owner)
+        raise AssertionError("counting has no end")
 
     def _step(self, row: Job) -> None:
         if row.state == "planned":
@@ -303,6 +306,7 @@ class JobRun:
                     for other in self._journal.unsettled(account) if other.identity != row.identity)
         reason = row.reason or "the run ended before an answer was read"
         self._journal.lose_sight(self._job.identity, reason)
+        newest = self._journal.newest_id(account, row.intended or 0.0)
         shown: list[str] | None = None
         for wait in LOOKS if self._client.has_list else LOOKS[:1]:
             self._desk.waiter(wait)
@@ -310,7 +314,8 @@ class JobRun:
             if listed is None:
                 continue
             known = self._journal.known_ids(account)
-            shown = [str(item["id"]) for item in listed if str(item["id"]) not in known]
+            ids = [str(item["id"]) for item in listed]
+            shown = [i for i in ids if i not in known and not (i.isdigit() and int(i) <= newest)]
             for item in listed:
                 job = str(item["id"])
                 if job in known:
@@ -325,7 +330,7 @@ class JobRun:
         if shown is None:
             seen = "This service has no list of the account's jobs to look in, or it did not answer."
         else:
-            seen = f"The account's list shows {', '.join(shown[:5]) or 'nothing'} that this server does not know."
+            seen = f"Since then the account's list shows {', '.join(shown[:5]) or 'nothing'} that is not known here."
         raise UnknownOutcome(
             f"A job was sent to {self._name} and no answer was read ({reason.rstrip('. ')}): it may be paid for. "
             f"{seen} Look there; queue again to look once more, or raise take to pay for another."

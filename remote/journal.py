@@ -20,25 +20,13 @@ from ..mixing.errors import EngineError
 from .answers import Links
 from .errors import CAP_REACHED, StoreError
 from .ownership import Ownership
+from .schema import SCHEMA, VERSION
 
 State = Literal["planned", "intent", "accepted", "ready", "done", "failed", "unknown"]
-VERSION = 1
 LEASE = 30.0
 """Seconds for which a claim or a place in the queue holds unless it is renewed."""
 
 DAY = 86400.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-  identity TEXT PRIMARY KEY, state TEXT NOT NULL, account TEXT NOT NULL, place TEXT NOT NULL, run TEXT NOT NULL,
-  take INTEGER NOT NULL, reserved REAL NOT NULL, owner TEXT, renewed REAL, request TEXT, intended REAL, accepted REAL,
-  remote_id TEXT, fetch_url TEXT, eta REAL, links TEXT, meta TEXT, seed INTEGER, seconds REAL, files TEXT, reason TEXT);
-CREATE UNIQUE INDEX IF NOT EXISTS jobs_remote ON jobs (account, remote_id) WHERE remote_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS jobs_reserved ON jobs (reserved);
-CREATE INDEX IF NOT EXISTS jobs_run ON jobs (run);
-CREATE TABLE IF NOT EXISTS slots (identity TEXT PRIMARY KEY, account TEXT NOT NULL, owner TEXT, renewed REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS uploads (place TEXT, digest TEXT, url TEXT NOT NULL, at REAL NOT NULL,
-  PRIMARY KEY (place, digest));
-"""
 
 
 @dataclass(frozen=True)
@@ -117,14 +105,14 @@ class Journal:
     def job(self, identity: str) -> Job | None:
         """The row of a job, or None where it was never reserved or was let go unsent."""
         with self._guarded():
-            row = self._db.execute("SELECT * FROM jobs WHERE identity = ?", (identity,)).fetchone()
+            row = self._row(identity)
         return None if row is None else _job(row)
 
     def reserve(self, jobs: Iterable[NewJob], run: str, caps: Caps, owner: str) -> None:
         """Plans those of `jobs` that have no row yet, all or none. Raises EngineError "cap reached"."""
         with self._transaction():
             self._drop_stale_plans()
-            new = [job for job in jobs if not self._exists(job.identity)]
+            new = [job for job in jobs if self._row(job.identity) is None]
             self._check_caps(len(new), run, caps)
             for job in new:
                 self._db.execute(
@@ -137,7 +125,7 @@ class Journal:
         """Makes `owner` the one who works on a job, and gives its row; None while another one lives and does, or
         where there is no row."""
         with self._transaction():
-            row = self._db.execute("SELECT * FROM jobs WHERE identity = ?", (identity,)).fetchone()
+            row = self._row(identity)
             if row is None or (row["owner"] not in (None, owner) and self._lives(row["owner"], row["renewed"])):
                 return None
             self._db.execute("UPDATE jobs SET owner = ?, renewed = ? WHERE identity = ?",
@@ -158,7 +146,7 @@ class Journal:
 
     def intend(self, identity: str, owner: str, request: Mapping[str, Any]) -> None:
         """Says that `request` (without key) is about to be sent. Raises LostClaim: then it must not be."""
-        with self._transaction():
+        with self._lasting(), self._transaction():
             changed = self._db.execute(
                 "UPDATE jobs SET state = 'intent', request = ?, intended = ?, renewed = ? "
                 "WHERE identity = ? AND owner = ? AND state = 'planned'",
@@ -173,7 +161,7 @@ class Journal:
 
     def accept(self, identity: str, remote_id: str, fetch_url: str | None, eta: float | None, links: Links) -> None:
         """The service took the job, whoever asks by now. Raises StoreError where another job has that id."""
-        with self._transaction():
+        with self._lasting(), self._transaction():
             self._db.execute(
                 "UPDATE jobs SET state = 'accepted', remote_id = ?, fetch_url = ?, eta = ?, links = ?, accepted = ?, "
                 "reason = NULL WHERE identity = ? AND state IN ('planned', 'intent', 'unknown', 'failed')",
@@ -189,7 +177,7 @@ class Journal:
 
     def adopt(self, identity: str, remote_id: str) -> bool:
         """Accepts a job found in the account's list, unless that id, or an equal request in flight, is another's."""
-        with self._transaction():
+        with self._lasting(), self._transaction():
             rival = self._db.execute(
                 "SELECT 1 FROM jobs AS mine JOIN jobs AS other ON other.identity != mine.identity "
                 "AND other.account = mine.account AND (other.remote_id = ? OR "
@@ -210,7 +198,8 @@ class Journal:
 
     def done(self, identity: str, files: tuple[tuple[str, int], ...]) -> None:
         """The bytes are on disk."""
-        self._set(identity, "done", "", (), files=json.dumps(files))
+        with self._lasting():
+            self._set(identity, "done", "", (), files=json.dumps(files))
 
     def fail(self, identity: str, reason: str) -> None:
         """The service took the job and will not deliver."""
@@ -285,14 +274,21 @@ class Journal:
                                     (account,)).fetchall()
         return frozenset(row["remote_id"] for row in rows)
 
+    def newest_id(self, account: str, before: float) -> int:
+        """The largest whole number among the ids of jobs accepted before a time of the wall clock; -1 for none."""
+        with self._guarded():
+            rows = self._db.execute("SELECT remote_id FROM jobs WHERE account = ? AND accepted < ?",
+                                    (account, before)).fetchall()
+        return max((int(row["remote_id"]) for row in rows if (row["remote_id"] or "").isdigit()), default=-1)
+
     def _set(self, identity: str, state: State, also: str, values: tuple[Any, ...], **columns: Any) -> None:
         names = "".join(f", {name} = ?" for name in columns)
         with self._guarded():
             self._db.execute(f"UPDATE jobs SET state = ?{names} WHERE identity = ? {also}",
                              (state, *columns.values(), identity, *values))
 
-    def _exists(self, identity: str) -> bool:
-        return self._db.execute("SELECT 1 FROM jobs WHERE identity = ?", (identity,)).fetchone() is not None
+    def _row(self, identity: str) -> Any:
+        return self._db.execute("SELECT * FROM jobs WHERE identity = ?", (identity,)).fetchone()
 
     def _lives(self, owner: str, renewed: float) -> bool:
         process = owner.partition(":")[0]
@@ -324,9 +320,26 @@ class Journal:
             raise StoreError(f"{self._path.name} was written by a newer Image Mixer: update this one.")
         with contextlib.suppress(sqlite3.OperationalError):
             self._db.execute("PRAGMA journal_mode = WAL")  # leaves the rollback journal where the file system has none
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        if version < VERSION:
+            with self._transaction():
+                for statement in SCHEMA:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextlib.contextmanager
+    def _lasting(self) -> Iterator[None]:
+        """What is written inside is on the disk afterwards, with all before it, also if the power fails: without that
+        a job could be sent again. The rest only has to survive the process, which needs no waiting for the disk."""
+        with self._guarded():
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("PRAGMA synchronous = FULL")
+            try:
+                yield
+            finally:
+                self._db.execute("PRAGMA synchronous = NORMAL")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import pytest
 from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.remote.endpoints import Settings
-from image_mixer.remote.errors import RunInterrupted
+from image_mixer.remote.errors import RunInterrupted, UnknownOutcome
 from image_mixer.remote.state import Progress
 from image_mixer.tests.remote import harness
 from image_mixer.tests.service.app import Service
@@ -165,6 +165,49 @@ def test_no_more_jobs_in_flight_than_allowed(service: Service, tmp_path: Path) -
     settings = harness.endpoints(service.base, jobs_in_flight=2)
     outcome = harness.engine(service.base, tmp_path, settings).run(harness.order(harness.recipe(samples=5)))
     assert len(outcome.images) == 5 and service.state.count("mix") == 5
+
+
+def test_webhook_and_track_id_are_sent_and_pay_for_nothing_again(service: Service, tmp_path: Path) -> None:
+    settings = harness.endpoints(service.base, webhook=f"{service.base}/control/hook")
+    for track_id in ("41", "42"):
+        harness.engine(service.base, tmp_path, settings).run(harness.order(track_id=track_id))
+    harness.engine(service.base, tmp_path).run(harness.order(endpoint="v6"))
+    fields = next(iter(service.state.jobs.values())).fields
+    assert (fields["track_id"], fields["webhook"]) == (41, f"{service.base}/control/hook")
+    assert len(service.state.paid) == 1
+    with pytest.raises(InputError, match="digits"):
+        harness.engine(service.base, tmp_path).run(harness.order(track_id="mine"))
+
+
+def test_size_0_takes_the_first_images_shape(service: Service, tmp_path: Path) -> None:
+    recipe = harness.recipe(width=0, height=0)
+    wide = Mix((Ingredient("image", harness.picture(size=(300, 100))),), ((1.0,),))
+    harness.engine(service.base, tmp_path).run(harness.order(replace(recipe, mix=wide)))
+    fields = next(iter(service.state.jobs.values())).fields
+    assert (fields["width"], fields["height"]) == (768, 256)
+
+
+def test_images_depend_on_weights_and_inputs(service: Service, tmp_path: Path) -> None:
+    weights = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.25))
+    images = harness.engine(service.base, tmp_path).run(harness.order(harness.recipe(weights))).images
+    assert len(set(images)) == 4
+
+
+def test_what_a_node_shows_of_endpoints_and_cost(service: Service, tmp_path: Path) -> None:
+    assert harness.engine(service.base, tmp_path).listing() == (("v6", True), ("v5", True))
+    engine = harness.engine(service.base, tmp_path, key="")
+    assert engine.listing() == (("v6", False), ("v5", False))
+    assert engine.jobs_at_most(harness.order(harness.recipe(((0.5, 0.7),) * 3, samples=4))) == 12
+
+
+def test_a_job_of_a_process_that_died_while_sending_is_looked_up(service: Service, tmp_path: Path) -> None:
+    service.state.faults.append(Fault("mix", "reset", taken=True))
+    service.state.manners.hides_meta = True
+    with pytest.raises(UnknownOutcome, match="raise take"):
+        harness.engine(service.base, tmp_path).run(harness.order())
+    service.state.manners.hides_meta = False
+    assert len(harness.engine(service.base, tmp_path).run(harness.order()).images) == 1
+    assert len(service.state.paid) == 1
 
 
 def test_progress_says_what_goes_on(service: Service, tmp_path: Path) -> None:

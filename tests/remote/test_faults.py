@@ -171,7 +171,7 @@ def play(case: Case, folder: Path) -> tuple[Run, Run, Scene]:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """All cases, side by side: nearly all of their time is waiting."""
     folder = tmp_path_factory.mktemp("faults")
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(40) as pool:
         yield {case.name: pool.submit(play, case, folder / str(n)) for n, case in enumerate(CASES)}
 
 
