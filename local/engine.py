@@ -258,7 +258,7 @@ def _sampled(
         together = 1
     callback = _callback(models.model, -(-len(items) // together))
 
-    samples, images, decode_seconds = [], [], 0.0
+    samples, images, decode_seconds = _Gathered(len(items)), _Gathered(len(items)), 0.0
     for number, begin in enumerate(range(0, len(items), together)):
         batch = items[begin : begin + together]
         model, positive, negative = method.condition(
@@ -281,11 +281,27 @@ def _sampled(
             mask[begin : begin + together] if mask is not None else None,
             lambda step, x0, x, total, number=number: callback(number, step, x0, total),
         )
-        samples.append(done)
+        samples.put(begin, done)
         decoding = time.monotonic()
-        images.append(decoded(models.vae, done))
+        images.put(begin, decoded(models.vae, done))
         decode_seconds += time.monotonic() - decoding
-    return torch.cat(samples), torch.cat(images), decode_seconds
+    return samples.whole, images.whole, decode_seconds
+
+
+class _Gathered:
+    """Batches put into one tensor as they come, so that a long sweep never holds its images twice."""
+
+    def __init__(self, items: int) -> None:
+        self._items = items
+        self.whole = torch.empty(0)
+
+    def put(self, begin: int, batch: torch.Tensor) -> None:
+        if batch.shape[0] == self._items:
+            self.whole = batch
+            return
+        if not self.whole.numel():
+            self.whole = batch.new_empty((self._items, *batch.shape[1:]))
+        self.whole[begin : begin + batch.shape[0]] = batch
 
 
 def _rows(weights: Matrix, batch: list[_Item]) -> Matrix:

@@ -51,25 +51,30 @@ def to_json(report: Report) -> str:
 
 def handed_over(engine: str, reason: str, other_report: str | None) -> str:
     """The report of an engine that handed over: JSON text. `other_report` is that of the engine that delivered, if any."""
-    other = None
-    if other_report:
-        try:
-            other = json.loads(other_report)
-        except ValueError:
-            other = None
-    images = tuple(_image(fields) for fields in other.get("images", ())) if isinstance(other, dict) else ()
+    try:
+        other = _read(other_report or "")
+        images = tuple(_image(fields) for fields in other["images"])
+    except InputError:
+        other, images = None, ()
     return to_json(Report(engine=engine, recipe="", images=images, handed_over=reason, other=other))
 
 
 def captions(report: str) -> list[str]:
     """A caption an image from the JSON text of a report. Raises InputError on text that is none."""
+    return [_image(fields).caption for fields in _read(report)["images"]]
+
+
+def _read(report: str) -> dict[str, Any]:
+    """The fields of a report whose images can be read. Raises InputError on any other text."""
     try:
         fields = json.loads(report)
-        if fields["format"] != FORMAT:
-            raise InputError("This text is not a report of an Image Mixer engine: connect its report output.")
-        return [_image(image).caption for image in fields["images"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError("This text is not a report of an Image Mixer engine: connect its report output.") from error
+        if fields["format"] == FORMAT:
+            for image in fields["images"]:
+                _image(image)
+            return dict(fields)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        pass
+    raise InputError("This text is not a report of an Image Mixer engine: connect its report output.")
 
 
 def _image(fields: dict[str, Any]) -> MadeImage:

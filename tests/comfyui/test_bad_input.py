@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import micro
+import random_model
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -274,7 +275,7 @@ def test_a_checkpoint_gives_model_vae_and_its_own_tower(tmp_path: Path) -> None:
     )
     assert made.images.shape == (1, 64, 64, 3)
     assert clip_vision.config["num_hidden_layers"] == 24
-    expected = micro.open_clip_visual("")["proj"]
+    expected = random_model.open_clip_visual("")["proj"]
     assert torch.equal(clip_vision.model.visual_projection.weight.float(), expected.T)
     reload, arguments, place = model.cached_patcher_init
     again = reload(*arguments)[place]

@@ -8,6 +8,7 @@ from typing import Any
 
 import comfy.sd
 import micro
+import random_model
 import pytest
 import torch
 from image_mixer.local import towers
@@ -59,7 +60,7 @@ def test_text_is_the_projected_pooled_embedding(micro_models: Any) -> None:
 
 
 def write_text_tower(path: Path, projection: bool) -> None:
-    state = micro.random_state(micro.text_tower(9).cond_stage_model.clip_l.transformer, 9)
+    state = random_model.random_state(micro.text_tower(9).cond_stage_model.clip_l.transformer, 9)
     layers = {key: value for key, value in state.items() if projection or not key.startswith("text_projection")}
     save_file({key: value.contiguous() for key, value in layers.items()}, str(path))
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import comfy.clip_vision
 import comfy.model_base
-import comfy.ops
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.supported_models_base
-import comfy.utils
 import torch
-from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from comfy.taesd.taesd import TAESD
+
+sys.path.append(str(Path(__file__).resolve().parents[3] / "tools"))
+
+import random_model  # noqa: E402
 
 WIDTH = 768
 UNET = {
@@ -73,33 +74,9 @@ class MicroModels:
     clip_vision: Any
 
 
-def random_state(module: torch.nn.Module, seed: int, scale: float = 1.0) -> dict[str, torch.Tensor]:
-    """A state dict of `module`'s shapes: matrices of random numbers that keep variance, vectors near 0 or 1."""
-    generator = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, value in module.state_dict().items():
-        if not value.is_floating_point():
-            state[name] = value
-            continue
-        noise = torch.randn(value.shape, generator=generator)
-        if value.ndim > 1:
-            state[name] = noise * scale / max(1.0, value[0].numel()) ** 0.5
-        else:
-            state[name] = noise * 0.1 + (1.0 if name.endswith("weight") else 0.0)
-    return state
-
-
 def unet_state(seed: int = 1) -> dict[str, torch.Tensor]:
-    """Random weights of the micro denoiser, without a prefix; its answers are of the size of a trained one's."""
-    unet = UNetModel(**UNET, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
-    state = random_state(unet, seed)
-    state["out.2.weight"] *= 0.3
-    return state
-
-
-def taesd_state(seed: int = 2) -> dict[str, torch.Tensor]:
-    """Random weights of a TAESD, a VAE that ComfyUI loads from 5 MB."""
-    return random_state(TAESD(latent_channels=4), seed, 1.4)
+    """Random weights of the micro denoiser, without a prefix."""
+    return random_model.unet_state(UNET, seed)
 
 
 def build(seed: int = 0, tagged: bool = True, prediction: str = "v") -> MicroModels:
@@ -110,7 +87,7 @@ def build(seed: int = 0, tagged: bool = True, prediction: str = "v") -> MicroMod
     """
     register()
     state = {f"model.diffusion_model.{key}": value for key, value in unet_state(seed + 1).items()}
-    state.update({f"first_stage_model.{key}": value for key, value in taesd_state(seed + 2).items()})
+    state.update({f"first_stage_model.{key}": value for key, value in random_model.taesd_state(seed + 2).items()})
     model, _, vae, _ = comfy.sd.load_state_dict_guess_config(state, output_clip=False)
     if prediction == "v":
         kind = comfy.model_base.ModelType.V_PREDICTION
@@ -124,7 +101,7 @@ def build(seed: int = 0, tagged: bool = True, prediction: str = "v") -> MicroMod
 def vision_tower(seed: int, **changes: Any) -> Any:
     """A CLIP_VISION of three layers."""
     tower = comfy.clip_vision.ClipVisionModel({**TOWER, **changes})
-    tower.load_sd(random_state(tower.model, seed, 1.4))
+    tower.load_sd(random_model.random_state(tower.model, seed, 1.4))
     return tower
 
 
@@ -134,62 +111,11 @@ def text_tower(seed: int) -> Any:
     options = {"clip_l_model_config": TEXT_TOWER}
     clip = comfy.sd.CLIP(target, model_options=options)
     clip.cond_stage_model.clip_l.transformer.load_state_dict(
-        random_state(clip.cond_stage_model.clip_l.transformer, seed, 1.4)
+        random_model.random_state(clip.cond_stage_model.clip_l.transformer, seed, 1.4)
     )
     return clip
 
 
-def strided(shape: tuple[int, ...], seed: int = 5, buffer: int = 1 << 16) -> torch.Tensor:
-    """A tensor of that shape whose elements all lie in a buffer of `buffer` numbers: full size loaded, small on disk.
-
-    Every row begins at another place of the buffer.
-    """
-    rows, columns = shape[0], int(torch.tensor(shape[1:]).prod()) if len(shape) > 1 else 1
-    store = torch.randn(buffer + rows, generator=torch.Generator().manual_seed(seed)) / max(columns, 1) ** 0.5
-    if columns > buffer:
-        return torch.as_strided(store, shape, (1,) + (0,) * (len(shape) - 1))
-    inner = torch.empty(shape[1:], device="meta").stride() if len(shape) > 1 else ()
-    return torch.as_strided(store, shape, (1, *inner))
-
-
 def write_checkpoint(path: Path, visual: bool = True, seed: int = 0) -> None:
     """A .ckpt like Lambda's: micro denoiser, TAESD, and a ViT-L/14 of real shape that is small on disk."""
-    state = {f"model.diffusion_model.{key}": value for key, value in unet_state(seed + 1).items()}
-    state.update({f"first_stage_model.{key}": value for key, value in taesd_state(seed + 2).items()})
-    if visual:
-        state.update(open_clip_visual("cond_stage_model.model.visual."))
-    torch.save({"state_dict": state}, path)
-
-
-def open_clip_visual(prefix: str) -> dict[str, torch.Tensor]:
-    """ViT-L/14 in OpenAI's key names, strided."""
-    width, layers = 1024, 24
-    shapes: dict[str, tuple[int, ...]] = {
-        "class_embedding": (width,),
-        "positional_embedding": (257, width),
-        "conv1.weight": (width, 3, 14, 14),
-        "ln_pre.weight": (width,),
-        "ln_pre.bias": (width,),
-        "ln_post.weight": (width,),
-        "ln_post.bias": (width,),
-        "proj": (width, WIDTH),
-    }
-    for layer in range(layers):
-        block = f"transformer.resblocks.{layer}."
-        shapes.update(
-            {
-                f"{block}attn.in_proj_weight": (3 * width, width),
-                f"{block}attn.in_proj_bias": (3 * width,),
-                f"{block}attn.out_proj.weight": (width, width),
-                f"{block}attn.out_proj.bias": (width,),
-                f"{block}mlp.c_fc.weight": (4 * width, width),
-                f"{block}mlp.c_fc.bias": (4 * width,),
-                f"{block}mlp.c_proj.weight": (width, 4 * width),
-                f"{block}mlp.c_proj.bias": (width,),
-                f"{block}ln_1.weight": (width,),
-                f"{block}ln_1.bias": (width,),
-                f"{block}ln_2.weight": (width,),
-                f"{block}ln_2.bias": (width,),
-            }
-        )
-    return {f"{prefix}{name}": strided(shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
+    random_model.write_checkpoint(path, UNET, visual, seed)

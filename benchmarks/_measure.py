@@ -1,0 +1,65 @@
+"""What benchmarks share: ComfyUI on the CPU in this process, interleaved pairs, figures as the last line of output."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def in_comfyui() -> None:
+    """Make `image_mixer`, ComfyUI's modules (already on the path) and the tests' micro models importable; no GPU."""
+    alias = types.ModuleType("image_mixer")
+    alias.__path__ = [str(ROOT)]
+    sys.modules["image_mixer"] = alias
+    sys.path.append(str(ROOT / "tests" / "comfyui" / "probe"))
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True
+    # As on a GPU. Without it ComfyUI cuts attention by what memory is free, so that every peak would be the machine's.
+    comfy.cli_args.args.use_pytorch_cross_attention = True
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Wall-clock time of one call."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def interleaved(one: Callable[[], Any], other: Callable[[], Any], pairs: int) -> list[float]:
+    """Ratios one / other of `pairs` runs beside each other, the order turned every time, after one run to warm up."""
+    one(), other()
+    ratios = []
+    for pair in range(pairs):
+        if pair % 2:
+            second = seconds(other)
+            first = seconds(one)
+        else:
+            first = seconds(one)
+            second = seconds(other)
+        ratios.append(first / second)
+    return ratios
+
+
+def figure(value: float, aim: str | None, unit: str) -> dict[str, Any]:
+    """One figure of the contract."""
+    return {"value": round(value, 4), "aim": aim, "unit": unit}
+
+
+def spread(ratios: list[float]) -> dict[str, dict[str, Any]]:
+    """Median and quartiles of a list of ratios, as figures to merge under a name."""
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return {"": figure(middle, None, "ratio"), "_q1": figure(low, None, "ratio"), "_q3": figure(high, None, "ratio")}
+
+
+def report(figures: dict[str, dict[str, Any]]) -> None:
+    """Print the figures as the contract wants them: one JSON object, the last line."""
+    print(json.dumps(figures))

@@ -1,0 +1,217 @@
+"""The recipe: its ranges, its size, its JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from image_mixer.mixing.errors import InputError, MixError
+from image_mixer.mixing.mix import Ingredient, Mix, Picture, Region
+from image_mixer.mixing.recipe import FORMAT, Recipe, from_json, size_of, to_json
+from image_mixer.mixing.seeds import MAX_SEED
+
+CONTENTS = {"digest a": "pixels a", "digest b": "pixels b", "digest r": "mask r"}
+REGION = Region("digest r", "mask r")
+MIX = Mix(
+    (
+        Ingredient("image", Picture("digest a", "pixels a"), REGION),
+        Ingredient("text", "a cat", start=0.25, end=0.75),
+        Ingredient("url", "https://example.org/cat.png"),
+    ),
+    ((1.0, 0.5, 0.0), (-1.0, 0.1, 2.0)),
+)
+RECIPE = Recipe(MIX, "prompt", "negative", 640, 512, 20, 7.5, 42, 2)
+
+contents = st.sampled_from(["digest a", "digest b"]).map(lambda name: Picture(name, CONTENTS[name]))
+spans = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda span: span[0] != span[1]).map(sorted)
+texts = st.text(min_size=1).filter(str.strip)
+ingredients = st.builds(
+    lambda kind, picture, text, region, span: Ingredient(kind, picture if kind == "image" else text, region, *span),
+    st.sampled_from(["image", "text", "url"]), contents, texts, st.sampled_from([None, REGION]), spans,
+)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> Recipe:
+    chosen = draw(st.lists(ingredients, max_size=4).map(tuple))
+    row = st.lists(finite | st.integers(-3, 3), min_size=len(chosen), max_size=len(chosen)).map(tuple)
+    sides = st.integers(1, 512).map(lambda side: 8 * side)
+    width, height = draw(st.just((0, 0)) | st.tuples(sides, sides))
+    return Recipe(
+        Mix(chosen, draw(st.lists(row, min_size=1, max_size=3).map(tuple))), draw(st.text()), draw(st.text()),
+        width, height, draw(st.integers(1, 999)), draw(st.floats(0, 1e9) | st.integers(0, 30)),
+        draw(st.integers(-1, MAX_SEED)), draw(st.integers(1, 64)),
+    )
+
+
+def with_first(**changes: Any) -> Mix:
+    """MIX with another first ingredient."""
+    return Mix((replace(MIX.ingredients[0], **changes), *MIX.ingredients[1:]), MIX.weights)
+
+
+@given(recipes())
+def test_a_recipe_comes_back_from_its_json(recipe: Recipe) -> None:
+    again = from_json(to_json(recipe), CONTENTS)
+    assert again == recipe
+    assert hash(again) == hash(recipe)
+    assert again.digest == recipe.digest
+    assert to_json(again) == to_json(recipe)
+
+
+def test_from_json_puts_the_contents_back() -> None:
+    first = from_json(to_json(RECIPE), CONTENTS).mix.ingredients[0]
+    assert isinstance(first.content, Picture)
+    assert first.region is not None
+    assert (first.content.pixels, first.region.mask) == ("pixels a", "mask r")
+
+
+def test_the_json_is_canonical_and_holds_no_pixels() -> None:
+    text = to_json(RECIPE)
+    assert json.loads(text)["format"] == FORMAT
+    assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+    assert "pixels" not in text
+    assert "mask" not in text
+
+
+def test_the_json_and_the_digest_stay_the_same_in_every_version() -> None:
+    # What is kept on disk under a digest must be found again.
+    text = (
+        '{"format":"image-mixer-recipe/1","guidance_scale":7.5,"height":512,"ingredients":['
+        '{"content":"digest a","end":1.0,"kind":"image","region":"digest r","start":0.0},'
+        '{"content":"a cat","end":0.75,"kind":"text","region":null,"start":0.25},'
+        '{"content":"https://example.org/cat.png","end":1.0,"kind":"url","region":null,"start":0.0}],'
+        '"negative_prompt":"negative","prompt":"prompt","samples":2,"seed":42,"steps":20,'
+        '"weights":[[1.0,0.5,0.0],[-1.0,0.1,2.0]],"width":640}'
+    )
+    assert to_json(RECIPE) == text
+    assert RECIPE.digest == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_equal_recipes_have_equal_digests() -> None:
+    plain = replace(RECIPE, mix=MIX.reweighted(((1.0, 0.5, 0.0),)), guidance_scale=3.0)
+    other = replace(RECIPE, mix=MIX.reweighted(((1, 0.5, -0.0),)), guidance_scale=3)
+    assert plain == other
+    assert plain.digest == other.digest
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": "other"}, {"negative_prompt": "other"}, {"width": 512}, {"height": 640}, {"steps": 21},
+        {"guidance_scale": 7.0}, {"seed": 43}, {"samples": 3}, {"mix": MIX.reweighted(((1.0, 0.5, 0.0),))},
+        {"mix": Mix(MIX.ingredients[::-1], MIX.weights)},
+        {"mix": with_first(content=Picture("digest b", None))},
+        {"mix": with_first(region=None)},
+        {"mix": with_first(start=0.5)},
+        {"mix": with_first(end=0.5)},
+    ],
+)
+def test_every_change_changes_the_digest(changes: dict[str, Any]) -> None:
+    assert replace(RECIPE, **changes).digest != RECIPE.digest
+
+
+def test_a_digest_ignores_pixels_and_survives_half_a_surrogate_pair() -> None:
+    moved = with_first(content=Picture("digest a", "elsewhere"))
+    assert replace(RECIPE, mix=moved).digest == RECIPE.digest
+    assert len(replace(RECIPE, prompt="\ud83d").digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"width": 100}, "width .* not 100"),
+        ({"height": -8}, "height .* not -8"),
+        ({"width": 0}, "not 0 x 512"),
+        ({"steps": 0}, "Steps .* not 0"),
+        ({"samples": 0}, "Samples .* not 0"),
+        ({"guidance_scale": -1.0}, "guidance scale .* not -1"),
+        ({"guidance_scale": float("nan")}, "not nan"),
+        ({"guidance_scale": float("inf")}, "not inf"),
+        ({"seed": -2}, "not -2"),
+        ({"seed": MAX_SEED + 1}, "not 9007199254740992"),
+    ],
+)
+def test_a_recipe_refuses_what_is_out_of_range(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        replace(RECIPE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("first", "size"),
+    [
+        ((512, 512), (512, 512)), ((500, 300), (496, 304)), ((4000, 3000), (1024, 768)), ((100, 50), (512, 256)),
+        ((10, 10), (256, 256)), ((5000, 1), (1024, 256)), ((1, 5000), (256, 1024)), ((1024, 256), (1024, 256)),
+    ],
+)
+def test_size_zero_takes_the_first_images(first: tuple[int, int], size: tuple[int, int]) -> None:
+    assert size_of(Recipe(Mix(), width=0, height=0), first) == size
+
+
+@given(st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)))
+def test_taken_sizes_lie_in_range(first: tuple[int, int]) -> None:
+    for side in size_of(Recipe(Mix(), width=0, height=0), first):
+        assert 256 <= side <= 1024
+        assert side % 8 == 0
+
+
+def test_a_given_size_stands_and_none_is_refused() -> None:
+    assert size_of(RECIPE, (10, 10)) == size_of(RECIPE, None) == (640, 512)
+    with pytest.raises(InputError, match="no image"):
+        size_of(Recipe(Mix(), width=0, height=0), None)
+
+
+def test_content_that_is_not_at_hand_is_named() -> None:
+    with pytest.raises(InputError, match="digest a"):
+        from_json(to_json(RECIPE), {})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def only_mix_errors(text: str) -> None:
+    try:
+        recipe = from_json(text, CONTENTS)
+    except MixError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert len(recipe.digest) == 64
+
+
+@given(st.text() | json_values.map(json.dumps))
+def test_from_json_raises_nothing_else_on_any_text(text: str) -> None:
+    only_mix_errors(text)
+
+
+@given(st.data())
+def test_from_json_raises_nothing_else_on_a_damaged_recipe(data: st.DataObject) -> None:
+    fields = json.loads(to_json(RECIPE))
+    owner = data.draw(st.sampled_from([fields, *fields["ingredients"]]))
+    key = data.draw(st.sampled_from(sorted(owner)))
+    if data.draw(st.booleans()):
+        owner[key] = data.draw(json_values)
+    else:
+        del owner[key]
+    only_mix_errors(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"seed":42', '"seed":1e999'), ('"steps":20', '"steps":NaN'), ("[[1.0", "[[1e999"), ("[[1.0", "[[NaN"),
+     ("[[1.0", "[[1" + "0" * 400), ('"seed":42', '"seed":1' + "0" * 5000), (FORMAT, "image-mixer-recipe/2"),
+     ('"kind":"url"', '"kind":"file"'), ("{", "[" * 100_000)],
+)
+def test_from_json_refuses(old: str, new: str) -> None:
+    text = to_json(RECIPE)
+    assert old in text
+    with pytest.raises(InputError):
+        from_json(text.replace(old, new, 1), CONTENTS)

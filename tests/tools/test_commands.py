@@ -1,0 +1,253 @@
+"""The command line as a whole: usage, exit codes, tiers, benchmarks, the record of a soak."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image_mixer.tools.comfy_tool import bench, programs, soak, tiers
+from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
+from image_mixer.tools.comfy_tool.main import main, parser
+from image_mixer.tools.comfy_tool.sandbox import Sandbox
+
+ENTRY = Path(__file__).resolve().parents[2] / "tools" / "comfy.py"
+
+
+def command(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *python, str(ENTRY), *arguments], capture_output=True, text=True, check=False, cwd=Path.home()
+    )
+
+
+class TestTheEntry:
+    @pytest.mark.parametrize("python", [(), ("-I",), ("-P",) if sys.version_info >= (3, 11) else ("-s",)])
+    def test_from_anywhere(self, python: tuple[str, ...]) -> None:
+        done = command("--help", python=python)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert all(word in done.stdout for word in ("serve", "run", "test", "bench"))
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "line"),
+        [
+            ((), 2, "required: COMMAND"),
+            (("serve", "--port", "70000"), 2, "a port is a number from 0 to 65535"),
+            (("serve", "--version", "0.1"), 2, "invalid choice: '0.1'"),
+            (("serve", "--comfyui", "/nowhere/at/all"), 2, "holds no ComfyUI"),
+            (("serve", "--unknown"), 2, "unrecognized arguments: --unknown"),
+            (("run", "x.json", "--", "-k"), 2, "run takes no arguments after --"),
+            (("run", "/nowhere.json"), 2, "cannot be read"),
+            (("test", "--tier", "none"), 2, "invalid choice: 'none'"),
+            (("bench", "nothing-such"), 2, "no benchmark 'nothing-such'"),
+        ],
+    )
+    def test_one_line(self, arguments: tuple[str, ...], code: int, line: str) -> None:
+        done = command(*arguments)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert line in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+
+    def test_the_rest_goes_to_pytest_and_to_comfyui(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[Any] = []
+        for module in (tiers, __import__(tiers.__package__ + ".serve", fromlist=["serve"])):
+            monkeypatch.setattr(module, "command", lambda options: seen.append(options) or 0)
+        main(["test", "--tier", "pure", "-k", "weights", "-x", "--tb=short", "tests/tools"])
+        main(["test", "-q", "--", "--maxfail", "1"])
+        main(["serve", "--port", "0", "--", "--lowvram", "--port", "9"])
+        assert [(one.rest, getattr(one, "tier", None)) for one in seen] == [
+            (["-k", "weights", "-x", "--tb=short", "tests/tools"], "pure"), (["-q", "--maxfail", "1"], None),
+            (["--lowvram", "--port", "9"], None),
+        ]
+
+    def test_every_option_has_a_help_text(self) -> None:
+        actions = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+        for name, one in actions.items():  # type: ignore[union-attr]
+            assert all(action.help for action in one._actions), name
+
+
+class TestTiers:
+    @pytest.mark.parametrize(
+        ("tier", "paths", "expected"),
+        [
+            (None, [], [("pure", "not soak", "0.30.0"), ("comfyui", "not soak", "0.30.0"),
+                        ("browser", "smoke and not soak", "0.30.0")]),
+            ("browser", [], [("browser", "not soak", "0.30.0")]),
+            (None, ["tests/tools/test_run.py::test_json"], [("pure", "not soak", "0.30.0")]),
+            ("soak", [], [("comfyui on 0.18.2", "", "0.18.2"), ("comfyui on 0.24.0", "", "0.24.0"), ("pure", "", "0.30.0"),
+                          ("comfyui", "", "0.30.0"), ("browser", "", "0.30.0")]),
+        ],
+    )
+    def test_plans(self, tier: str | None, paths: list[str], expected: list[tuple[str, str, str]]) -> None:
+        assert [(job.name, job.markers, job.version) for job in tiers.plan(tier, paths)] == expected
+
+    def test_a_path_outside_all_tiers(self) -> None:
+        with pytest.raises(UsageError, match="belongs to no tier"):
+            tiers.plan(None, ["tests/conftest.py"])
+
+    def test_every_folder_with_tests_is_in_a_tier(self, tmp_path: Path) -> None:
+        assert tiers.unclaimed_folders(ENTRY.parents[1] / "tests") == []
+        (tmp_path / "new" / "deep").mkdir(parents=True)
+        (tmp_path / "new" / "deep" / "test_it.py").touch()
+        (tmp_path / "test_top.py").touch()
+        assert tiers.unclaimed_folders(tmp_path) == ["new"]
+
+    @pytest.mark.parametrize(
+        ("body", "expected"),
+        [
+            ("def test_a(): pass", (1, 0, 0, "")),
+            ("def test_a(): assert 0\ndef test_b(): pass", (1, 1, 0, "pytest ended with exit code 1")),
+            ("import pytest\n@pytest.mark.skip\ndef test_a(): pass", (0, 0, 1, "no test was run")),
+            ("x = 1", (0, 0, 0, "no test was run")),
+            ("def test_a(: pass", (0, 1, 0, "pytest ended with exit code 2")),
+            ("import pytest\n@pytest.mark.soak\ndef test_a(): pass", (0, 0, 0, "no test was run")),
+            ("import sys\ndef test_a(): assert '' not in sys.path", (1, 0, 0, "")),
+        ],
+    )
+    def test_a_real_pytest(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, expected: tuple[int, int, int, str]
+    ) -> None:
+        (tmp_path / "test_it.py").write_text(body, encoding="utf-8")
+        (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = soak\n", encoding="utf-8")
+        monkeypatch.setattr(tiers, "ROOT", tmp_path)
+        job = tiers.Job("pure", (), "not soak")
+        sandbox = Sandbox("0", tmp_path, Path(sys.executable))
+        env = {**tiers.clean_environment(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        found = tiers.run_pytest(job, sandbox, env, ["test_it.py"], ["-q"])
+        assert (found.passed, found.failed, found.skipped, found.problem) == expected
+
+    def test_a_tier_that_cannot_run_has_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(self: object, version: str) -> None:
+            raise ToolError("no network")
+
+        monkeypatch.setattr(tiers.Builder, "sandbox", fail)
+        found = tiers.run_job(tiers.Job("browser", ("browser",), ""), [])
+        assert (found.ok, found.problem) == (False, "no network")
+        assert found.line() == "tier browser: FAILED (0 passed, 0 failed, 0 skipped in 0 s): no network"
+
+    @pytest.mark.parametrize("code", [0, 1])
+    def test_the_exit_code(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int) -> None:
+        outcome = tiers.Outcome("pure", 3, 0, 1, 61.0, "bad" if code else "")
+        monkeypatch.setattr(tiers, "run_job", lambda job, rest: outcome)
+        assert main(["test", "--tier", "pure"]) == code
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line == ["tier pure: passed (3 passed, 0 failed, 1 skipped in 1 min 01 s)",
+                        "tier pure: FAILED (3 passed, 0 failed, 1 skipped in 1 min 01 s): bad"][code]
+
+
+class TestSoakRecord:
+    OUTCOMES = (tiers.Outcome("comfyui on 0.18.2", 5, 0, 1, 61.0), tiers.Outcome("pure", 1, 2, 0, 3.0, "ruff found faults"))
+
+    def test_written_and_replaced(self, tmp_path: Path) -> None:
+        file = tmp_path / "benchmarks" / "RESULTS.md"
+        soak.write_results(self.OUTCOMES, file)
+        first = file.read_text(encoding="utf-8")
+        assert first.startswith("# Results\n\n## Soak\n")
+        assert "| comfyui on 0.18.2 | 5 | 0 | 1 | 1 min 01 s | passed |" in first
+        assert "| pure | 1 | 2 | 0 | 3 s | ruff found faults |" in first
+        file.write_text("# Results\n\n## Local\n\nfast\n\n## Soak\n\nold\n\n## Remote\n\nslow\n", encoding="utf-8")
+        for _ in range(2):
+            soak.write_results(self.OUTCOMES, file)
+        text = file.read_text(encoding="utf-8")
+        assert text.count("## Soak") == 1
+        assert "old" not in text
+        assert text.index("## Local\n\nfast\n") < text.index("## Soak") < text.index("## Remote\n\nslow\n")
+
+
+GOOD = {"ratio": {"value": 1.01, "aim": "<= 1.02", "unit": ""}, "import": {"value": 200, "aim": "<= 150", "unit": "ms"},
+        "free": {"value": 3, "aim": None, "unit": "s"}}
+
+
+class TestBench:
+    @pytest.mark.parametrize(
+        ("value", "aim", "found"),
+        [
+            (1.02, "<= 1.02", "met"), (1.03, "<= 1.02", "missed"), (5, ">= 4", "met"), (5, "< 5", "missed"),
+            (6, "> 5", "met"), (0.0, "= 0", "met"), (5, None, ""), (5, "small", ""), (None, "<= 1", ""),
+        ],
+    )
+    def test_aims(self, value: object, aim: object, found: str) -> None:
+        assert bench.verdict(value, aim) == found
+
+    def test_the_table(self) -> None:
+        assert bench.table(GOOD).splitlines() == [
+            "figure  value   aim", "ratio   1.01    <= 1.02  met", "import  200 ms  <= 150   missed", "free    3 s"
+        ]
+
+    @pytest.mark.parametrize(
+        "line", ["", "fast", "[]", "{}", '{"a": 1}', '{"a": {"value": 1}}', '{"a": {"value": 1, "aim": "", "unt": ""}}']
+    )
+    def test_what_does_not_follow_the_contract(self, line: str) -> None:
+        with pytest.raises(ToolError, match=r"benchmarks/x\.py"):
+            bench.figures_of(line, "x")
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(bench, "FOLDER", tmp_path)
+        sandbox = Sandbox("0", tmp_path, Path(sys.executable))
+        monkeypatch.setattr(bench.Builder, "sandbox", lambda self: sandbox)
+        code = "import os, sys, json\nassert os.environ['COMFYUI_PATH'] in sys.path\nprint('busy')\n"
+        (tmp_path / "good.py").write_text(f"{code}print({json.dumps(GOOD)!r})", encoding="utf-8")
+        (tmp_path / "bad.py").write_text("raise SystemExit(3)", encoding="utf-8")
+        (tmp_path / "_shared.py").touch()
+        return tmp_path
+
+    def test_json(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["bench", "good", "--json"]) == 0
+        printed = capsys.readouterr()
+        assert json.loads(printed.out) == GOOD
+        assert printed.err == "busy\n"
+
+    def test_for_a_person(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["bench", "good"]) == 0
+        assert capsys.readouterr().out == bench.table(GOOD) + "\n"
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "line"),
+        [
+            (["bad"], 1, "error: benchmarks/bad.py ended with exit code 3: see its output above"),
+            (["nope"], 2, "error: no benchmark 'nope': bad, good"),
+            ([], 2, "error: benchmarks: bad, good"),
+        ],
+    )
+    def test_failures(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, line: str
+    ) -> None:
+        assert main(["bench", *arguments]) == code
+        assert capsys.readouterr().err.strip() == line
+
+
+class TestPrograms:
+    def test_a_named_chromium_comes_first(self, tmp_path: Path) -> None:
+        mine = tmp_path / "chrome"
+        mine.touch()
+        env = {"IMAGE_MIXER_CHROMIUM": str(mine)}
+        assert programs.find_chromium(env, which=lambda name: "/other") == mine
+
+    def test_a_named_chromium_that_is_not_there(self) -> None:
+        with pytest.raises(ToolError, match="CHROME_PATH names /nowhere"):
+            programs.find_chromium({"CHROME_PATH": "/nowhere"})
+
+    @pytest.mark.parametrize("name", ["chromium", "google-chrome", "msedge"])
+    def test_one_on_the_path(self, name: str) -> None:
+        found = programs.find_chromium({}, which=lambda asked: f"/bin/{asked}" if asked == name else None)
+        assert found == Path(f"/bin/{name}")
+
+    def test_one_in_its_usual_place(self, tmp_path: Path) -> None:
+        place = tmp_path / "Google" / "Chrome" / "Application" / "chrome.exe"
+        place.parent.mkdir(parents=True)
+        place.touch()
+        assert programs.find_chromium({"PROGRAMFILES": str(tmp_path)}, "win32", lambda name: None) == place
+        assert programs.find_chromium({}, "win32", lambda name: None) is None
+
+    @pytest.mark.parametrize(("text", "major"), [("v18.19.0", 18), ("v9.1.0", 9), ("nonsense", 0)])
+    def test_the_version_of_node(self, tmp_path: Path, text: str, major: int) -> None:
+        if sys.platform == "win32":
+            pytest.skip("a script cannot stand for a program there")
+        node = tmp_path / "node"
+        node.write_text(f"#!/bin/sh\necho {text}\n", encoding="ascii")
+        node.chmod(0o755)
+        assert programs.node_major(node) == major
+        assert programs.node_major(tmp_path / "gone") == 0

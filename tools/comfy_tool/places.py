@@ -1,0 +1,32 @@
+"""Where things lie: the pack, and the cache folder that outlives a checkout."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CACHE_VARIABLE = "IMAGE_MIXER_CACHE"
+NAME = "image-mixer"
+
+
+def cache_folder(env: Mapping[str, str] | None = None, platform: str = sys.platform) -> Path:
+    """The user's cache folder for this pack, not necessarily there yet. IMAGE_MIXER_CACHE overrides it."""
+    env = os.environ if env is None else env
+    if chosen := env.get(CACHE_VARIABLE):
+        return Path(chosen).expanduser().absolute()
+    if platform == "win32":
+        local = env.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / NAME / "Cache"
+    if platform == "darwin":
+        return Path.home() / "Library" / "Caches" / NAME
+    # The XDG specification: a relative path there is to be ignored.
+    xdg = env.get("XDG_CACHE_HOME", "")
+    return (Path(xdg) if xdg.startswith("/") else Path.home() / ".cache") / NAME
+
+
+def venv_python(folder: Path, platform: str = sys.platform) -> Path:
+    """The interpreter of a virtual environment."""
+    return folder / "Scripts" / "python.exe" if platform == "win32" else folder / "bin" / "python"

@@ -1,0 +1,109 @@
+"""Write a checkpoint like Lambda's Image Mixer, of random numbers: it proves the wiring and shows nothing of quality.
+
+Runs in a ComfyUI's own Python, with that ComfyUI importable: python random_model.py FILE.ckpt. The vision tower has
+ViT-L/14's real shape, but its tensors are overlapping windows of small buffers, so that the file takes some 40 MB.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+WIDTH = 768
+BUFFER = 1 << 16
+
+SMALLEST_SD15 = {
+    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320, "num_res_blocks": [1],
+    "channel_mult": [1], "transformer_depth": [1], "transformer_depth_output": [1, 1], "transformer_depth_middle": 1,
+    "context_dim": WIDTH, "num_heads": 8, "num_head_channels": -1, "use_spatial_transformer": True,
+    "use_linear_in_transformer": False, "legacy": False,
+}  # fmt: skip
+"""The least that ComfyUI's loaders recognise as SD1.x."""
+
+
+def random_state(module: torch.nn.Module, seed: int, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    """A state dict of `module`'s shapes: matrices of random numbers that keep variance, vectors near 0 or 1."""
+    generator = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, value in module.state_dict().items():
+        if not value.is_floating_point():
+            state[name] = value
+            continue
+        noise = torch.randn(value.shape, generator=generator)
+        if value.ndim > 1:
+            state[name] = noise * scale / max(1.0, value[0].numel()) ** 0.5
+        else:
+            state[name] = noise * 0.1 + (1.0 if name.endswith("weight") else 0.0)
+    return state
+
+
+def unet_state(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
+    """Random weights of a denoiser, without a prefix; its answers are of the size of a trained one's."""
+    import comfy.ops
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    unet = UNetModel(**config, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
+    state = random_state(unet, seed)
+    state["out.2.weight"] *= 0.3
+    return state
+
+
+def taesd_state(seed: int) -> dict[str, torch.Tensor]:
+    """Random weights of a TAESD, a VAE that ComfyUI loads from 5 MB."""
+    from comfy.taesd.taesd import TAESD
+
+    return random_state(TAESD(latent_channels=4), seed, 1.4)
+
+
+def strided(shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """A tensor of that shape whose elements all lie in one small buffer: full size once loaded, small on disk.
+
+    Every row begins at another place of the buffer; a row longer than the buffer is one number repeated.
+    """
+    columns = math.prod(shape[1:])
+    store = torch.randn(BUFFER + shape[0], generator=torch.Generator().manual_seed(seed)) / max(columns, 1) ** 0.5
+    if columns > BUFFER:
+        return torch.as_strided(store, shape, (1,) + (0,) * (len(shape) - 1))
+    inner = torch.empty(shape[1:], device="meta").stride() if len(shape) > 1 else ()
+    return torch.as_strided(store, shape, (1, *inner))
+
+
+def open_clip_visual(prefix: str) -> dict[str, torch.Tensor]:
+    """ViT-L/14 under OpenAI's key names, strided."""
+    width, layers = 1024, 24
+    shapes: dict[str, tuple[int, ...]] = {
+        "class_embedding": (width,), "positional_embedding": (257, width), "conv1.weight": (width, 3, 14, 14),
+        "ln_pre.weight": (width,), "ln_pre.bias": (width,), "ln_post.weight": (width,), "ln_post.bias": (width,),
+        "proj": (width, WIDTH),
+    }  # fmt: skip
+    for layer in range(layers):
+        block = f"transformer.resblocks.{layer}."
+        shapes.update({
+            f"{block}attn.in_proj_weight": (3 * width, width), f"{block}attn.in_proj_bias": (3 * width,),
+            f"{block}attn.out_proj.weight": (width, width), f"{block}attn.out_proj.bias": (width,),
+            f"{block}mlp.c_fc.weight": (4 * width, width), f"{block}mlp.c_fc.bias": (4 * width,),
+            f"{block}mlp.c_proj.weight": (width, 4 * width), f"{block}mlp.c_proj.bias": (width,),
+            f"{block}ln_1.weight": (width,), f"{block}ln_1.bias": (width,),
+            f"{block}ln_2.weight": (width,), f"{block}ln_2.bias": (width,),
+        })  # fmt: skip
+    return {f"{prefix}{name}": strided(shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
+
+
+def write_checkpoint(path: Path, unet: dict[str, Any], visual: bool = True, seed: int = 0) -> None:
+    """A .ckpt like Lambda's: a denoiser of that configuration, a TAESD, and (if `visual`) its vision tower."""
+    state = {f"model.diffusion_model.{key}": value for key, value in unet_state(unet, seed + 1).items()}
+    state.update({f"first_stage_model.{key}": value for key, value in taesd_state(seed + 2).items()})
+    if visual:
+        state.update(open_clip_visual("cond_stage_model.model.visual."))
+    torch.save({"state_dict": state}, path)
+
+
+if __name__ == "__main__":
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True
+    write_checkpoint(Path(sys.argv[1]), SMALLEST_SD15)
