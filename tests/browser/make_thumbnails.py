@@ -53,7 +53,9 @@ def columns(groups: list[list[float]]) -> list[list[float]]:
 def rows(parts: list[list[float]]) -> list[list[float]]:
     """The columns as two rows, cut where the longer row is shortest."""
     cut = min(range(1, len(parts)), key=lambda i: max(parts[i - 1][2] - parts[0][0], parts[-1][2] - parts[i][0]))
-    return [[row[0][0], min(p[1] for p in row), row[-1][2], max(p[3] for p in row)] for row in (parts[:cut], parts[cut:])]
+    return [
+        [row[0][0], min(p[1] for p in row), row[-1][2], max(p[3] for p in row)] for row in (parts[:cut], parts[cut:])
+    ]
 
 
 def thumbnail(shown: ComfyPage, workflow: Path) -> Image.Image:

@@ -22,12 +22,21 @@ PHOTOGRAPHS = sorted((ROOT / "tools" / "assets").glob("*.jpg"))
 PROBE = ROOT / "tests" / "comfyui" / "probe"
 MODES = {"classic": False, "vue": True}
 SETTINGS = {
-    "Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.47.12", "Comfy.Locale": "en",
-    "Comfy.Workflow.Persist": False, "Comfy.Workflow.WarnBlueprintOverwrite": False,
+    "Comfy.TutorialCompleted": True,
+    "Comfy.InstalledVersion": "1.47.12",
+    "Comfy.Locale": "en",
+    "Comfy.Workflow.Persist": False,
+    "Comfy.Workflow.WarnBlueprintOverwrite": False,
 }
 CHROMIUM_ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 READY = "window.app?.vueAppReady && window.app.isGraphReady && !!window.app.extensionManager"
 SETTLED_MS = 700
@@ -176,7 +185,9 @@ class ComfyPage:
 
 
 @contextlib.contextmanager
-def comfy_page(browser: Browser, server: Server, mode: str, width: int = 1920, height: int = 1080) -> Iterator[ComfyPage]:
+def comfy_page(
+    browser: Browser, server: Server, mode: str, width: int = 1920, height: int = 1080
+) -> Iterator[ComfyPage]:
     """The front end of `server` in a mode of MODES, ready to use."""
     server.client.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": MODES[mode]})
     page = browser.new_page(viewport={"width": width, "height": height})

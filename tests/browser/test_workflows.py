@@ -18,7 +18,12 @@ NOTES = {"Note", "MarkdownNote"}
 BYPASSED, MUTED = 4, 2
 NOT_FOR_GRAPHS = {"ImageMixerHandOver"}
 IMAGES = {
-    "local_mix": 1, "weight_sweep": 1, "interpolation": 1, "regions_and_text": 1, "seed_explorer": 5, "advanced_apply": 1,
+    "local_mix": 1,
+    "weight_sweep": 1,
+    "interpolation": 1,
+    "regions_and_text": 1,
+    "seed_explorer": 5,
+    "advanced_apply": 1,
     "saved_embeds": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
@@ -26,7 +31,9 @@ IMAGES = {
 each_workflow_in_each_mode = pytest.mark.parametrize(
     ("mode", "file"),
     [
-        pytest.param(mode, file, id=f"{mode}-{file.stem}", marks=[pytest.mark.smoke] if (mode, file.stem) in SMOKE else [])
+        pytest.param(
+            mode, file, id=f"{mode}-{file.stem}", marks=[pytest.mark.smoke] if (mode, file.stem) in SMOKE else []
+        )
         for mode in MODES
         for file in WORKFLOWS
     ],
@@ -58,7 +65,9 @@ def test_a_template_opens_as_it_was_saved(opened: ComfyPage, server: Server, mod
 @each_workflow_in_each_mode
 def test_the_prompt_holds_what_the_widgets_show(opened: ComfyPage, mode: str, file: Path) -> None:
     prompt = opened.prompt()
-    expected = [node for node in opened.widgets() if node["type"] not in NOTES and node["mode"] not in (BYPASSED, MUTED)]
+    expected = [
+        node for node in opened.widgets() if node["type"] not in NOTES and node["mode"] not in (BYPASSED, MUTED)
+    ]
     assert set(prompt) == {str(node["id"]) for node in expected}
     for node in expected:
         inputs = prompt[str(node["id"])]["inputs"]
@@ -73,8 +82,12 @@ def test_the_prompt_holds_what_the_widgets_show(opened: ComfyPage, mode: str, fi
 @each_workflow_in_each_mode
 def test_nothing_overlaps(opened: ComfyPage, mode: str, file: Path) -> None:
     for one, other in itertools.combinations(opened.boxes(), 2):
-        apart = (one["right"] <= other["x"] or other["right"] <= one["x"]
-                 or one["bottom"] <= other["y"] or other["bottom"] <= one["y"])
+        apart = (
+            one["right"] <= other["x"]
+            or other["right"] <= one["x"]
+            or one["bottom"] <= other["y"]
+            or other["bottom"] <= one["y"]
+        )
         assert apart, f"{one['type']} {one['id']} and {other['type']} {other['id']}"
 
 

@@ -34,7 +34,8 @@ def text_tower() -> dict[str, torch.Tensor]:
     shapes: dict[str, tuple[int, ...]] = {
         "text_model.embeddings.token_embedding.weight": (TOKENS, WIDTH),
         "text_model.embeddings.position_embedding.weight": (POSITIONS, WIDTH),
-        "text_model.final_layer_norm.weight": (WIDTH,), "text_model.final_layer_norm.bias": (WIDTH,),
+        "text_model.final_layer_norm.weight": (WIDTH,),
+        "text_model.final_layer_norm.bias": (WIDTH,),
         "text_projection.weight": (WIDTH, WIDTH),
     }
     for layer in range(LAYERS):
@@ -42,12 +43,18 @@ def text_tower() -> dict[str, torch.Tensor]:
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
             shapes[f"{block}self_attn.{part}.weight"] = (WIDTH, WIDTH)
             shapes[f"{block}self_attn.{part}.bias"] = (WIDTH,)
-        shapes.update({
-            f"{block}mlp.fc1.weight": (4 * WIDTH, WIDTH), f"{block}mlp.fc1.bias": (4 * WIDTH,),
-            f"{block}mlp.fc2.weight": (WIDTH, 4 * WIDTH), f"{block}mlp.fc2.bias": (WIDTH,),
-            f"{block}layer_norm1.weight": (WIDTH,), f"{block}layer_norm1.bias": (WIDTH,),
-            f"{block}layer_norm2.weight": (WIDTH,), f"{block}layer_norm2.bias": (WIDTH,),
-        })
+        shapes.update(
+            {
+                f"{block}mlp.fc1.weight": (4 * WIDTH, WIDTH),
+                f"{block}mlp.fc1.bias": (4 * WIDTH,),
+                f"{block}mlp.fc2.weight": (WIDTH, 4 * WIDTH),
+                f"{block}mlp.fc2.bias": (WIDTH,),
+                f"{block}layer_norm1.weight": (WIDTH,),
+                f"{block}layer_norm1.bias": (WIDTH,),
+                f"{block}layer_norm2.weight": (WIDTH,),
+                f"{block}layer_norm2.bias": (WIDTH,),
+            }
+        )
     numbers = torch.randn(TOKENS * WIDTH, generator=torch.Generator().manual_seed(0)).mul_(0.03).half()
     return {name: numbers[: torch.Size(shape).numel()].reshape(shape).clone() for name, shape in shapes.items()}
 

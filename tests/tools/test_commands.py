@@ -188,7 +188,7 @@ class TestBench:
         monkeypatch.setattr(bench, "FOLDER", tmp_path)
         sandbox = Sandbox("0", tmp_path, Path(sys.executable))
         monkeypatch.setattr(bench.Builder, "sandbox", lambda self: sandbox)
-        code = "import os, sys, json\nassert os.environ['COMFYUI_PATH'] in sys.path\nprint('busy')\n"
+        code = "import os, sys, json, _shared\nassert os.environ['COMFYUI_PATH'] in sys.path\nprint('busy')\n"
         (tmp_path / "good.py").write_text(f"{code}print({json.dumps(GOOD)!r})", encoding="utf-8")
         (tmp_path / "bad.py").write_text("raise SystemExit(3)", encoding="utf-8")
         (tmp_path / "_shared.py").touch()

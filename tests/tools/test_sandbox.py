@@ -222,7 +222,7 @@ def test_of_two_at_once_one_builds_and_the_other_waits(tmp_path: Path) -> None:
     first = process(tmp_path)
     wait_for(tmp_path / "begun")
     second = process(tmp_path)
-    outputs = [one.communicate(timeout=20) for one in (first, second)]
+    outputs = [one.communicate(timeout=90) for one in (first, second)]
     assert [one.returncode for one in (first, second)] == [0, 0], outputs
     assert [out.strip() for out, _ in outputs] == ["built", ""]
     assert f"Another process ({first.pid}) is at installing thing: waiting" in outputs[1][1]
@@ -233,7 +233,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     wait_for(tmp_path / "begun")
     first.kill()
     first.communicate()
-    out, error = process(tmp_path).communicate(timeout=20)
+    out, error = process(tmp_path).communicate(timeout=90)
     assert out.strip() == "built", error
 
 

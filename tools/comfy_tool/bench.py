@@ -2,7 +2,7 @@
 
 The contract: the script prints what it likes, and as the last line of its standard output one JSON object, figure
 name to {"value": number, "aim": text or null, "unit": text}. An aim is text such as "<= 1.02" or ">= 0.9"; null
-where there is none. The script exits with 0, whatever the figures are.
+where there is none. The script exits with 0, whatever the figures are. It may import what lies beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .console import printable, say
 from .errors import ToolError, UsageError
 from .places import ROOT
 from .sandbox import Builder
-from .tiers import safe_script, sandbox_environment
+from .tiers import sandbox_environment
 
 FOLDER = ROOT / "benchmarks"
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
@@ -46,9 +46,10 @@ def available() -> list[str]:
 def measure(name: str) -> dict[str, dict[str, Any]]:
     """Run a script in the sandbox's Python; what it prints before its figures goes to standard error."""
     sandbox = Builder().sandbox()
-    command = [str(sandbox.python), *safe_script(FOLDER / f"{name}.py")]
+    # Not in the root: its folder `nodes` would hide ComfyUI's module from processes that the script starts.
+    command = [str(sandbox.python), str(FOLDER / f"{name}.py")]
     done = subprocess.run(
-        command, cwd=ROOT, env=sandbox_environment(sandbox), stdout=subprocess.PIPE, text=True,
+        command, cwd=FOLDER, env=sandbox_environment(sandbox), stdout=subprocess.PIPE, text=True,
         encoding="utf-8", errors="replace", check=False,
     )
     lines = done.stdout.rstrip().splitlines()

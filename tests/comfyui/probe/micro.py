@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -100,7 +102,10 @@ def build(seed: int = 0, tagged: bool = True, prediction: str = "v") -> MicroMod
 
 def vision_tower(seed: int, **changes: Any) -> Any:
     """A CLIP_VISION of three layers."""
-    tower = comfy.clip_vision.ClipVisionModel({**TOWER, **changes})
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.json"  # 0.18 reads configurations from files alone
+        config.write_text(json.dumps({**TOWER, **changes}))
+        tower = comfy.clip_vision.ClipVisionModel(str(config))
     tower.load_sd(random_model.random_state(tower.model, seed, 1.4))
     return tower
 
