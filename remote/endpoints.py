@@ -109,12 +109,14 @@ BUILT_IN = (MODELSLAB, STABLE_DIFFUSION_API)
 
 @dataclass(frozen=True)
 class Settings:
-    """What the owner decides: the profiles by name, the caps on paid jobs, and the room for results in bytes."""
+    """What the owner decides: the profiles by name, the caps on paid jobs, the room for results in bytes, and whether a
+    key may be set through a proxy or on a server that listens beyond this machine."""
 
     endpoints: Mapping[str, Endpoint]
     max_jobs_per_run: int = 16
     max_jobs_per_day: int = 200
     results_bytes: int = 2_000_000_000
+    keys_beyond_loopback: bool = False
 
     def endpoint(self, name: str) -> Endpoint:
         """The profile called `name`. Raises InputError, naming those that exist, where there is none."""
@@ -160,7 +162,7 @@ def parse_settings(text: str, source: str = FILE) -> Settings:
         data = toml.loads(text)
     except toml.TOMLDecodeError as error:
         raise InputError(f"{source} is not TOML: {error}.") from error
-    _known(source, data, {"endpoints", "spending", "results"})
+    _known(source, data, {"endpoints", "spending", "results", "keys"})
     profiles = {e.name: e for e in BUILT_IN}
     for name, table in _table(source, data, "endpoints").items():
         if not isinstance(table, dict) or not name.strip() or len(name) > 60:
@@ -174,7 +176,12 @@ def parse_settings(text: str, source: str = FILE) -> Settings:
     if "max_megabytes" in results:
         megabytes = _whole(f"{source} [results]", "max_megabytes", results["max_megabytes"])
         changes["results_bytes"] = megabytes * 1_000_000
-    settings = replace(settings, **changes)  # type: ignore[arg-type]
+    keys = _table(source, data, "keys")
+    _known(f"{source} [keys]", keys, {"beyond_loopback"})
+    beyond = keys.get("beyond_loopback", False)
+    if not isinstance(beyond, bool):
+        raise InputError(f"{source} [keys]: beyond_loopback is true or false, not {beyond!r}.")
+    settings = replace(settings, keys_beyond_loopback=beyond, **changes)  # type: ignore[arg-type]
     for endpoint in profiles.values():
         if endpoint.uploader:
             settings.uploader_of(endpoint)

@@ -147,7 +147,7 @@ def report_of(outputs: dict[str, Any], node: str = "show") -> dict[str, Any]:
 
 def test_every_node_is_registered_with_tooltips_and_a_help_page(live: Live) -> None:
     info = {name: node for name, node in live.get("/object_info").items() if name.startswith(OWN)}
-    assert len(info) == 19
+    assert len(info) == 20
     for name, node in info.items():
         assert node["name"] == name and node["display_name"] and node["description"]
         for kind in ("required", "optional"):
