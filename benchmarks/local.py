@@ -1,6 +1,7 @@
 """bench local: what the local engine costs beyond core's own nodes, what a batch saves, and what importing the pack takes.
 
-Models are micro ones (32 channels) in SD1.5's block layout, 20 steps with guidance at 512 x 512, on the CPU.
+Models are micro ones (32 channels) in SD1.5's block layout, 20 steps with guidance at 256 x 256, on the CPU; the
+memory of sweeps is that of 512 x 512.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import _measure
 from _measure import figure
 
 PAIRS = 12
-SIDE = 512
+SIDE = 256
+SWEEP_SIDE = 64
+PEAK_SIDE = 512
 STEPS = 20
 SD15_LAYOUT = {
     "num_res_blocks": [2, 2, 2, 2], "channel_mult": [1, 2, 4, 4], "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
@@ -38,20 +41,26 @@ def recipe(rows: Any, side: int = SIDE, steps: int = STEPS) -> Any:
     from image_mixer.mixing.mix import Ingredient, Mix
     from image_mixer.mixing.recipe import Recipe
 
-    pictures = [images.picture(torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(i))) for i in range(2)]
+    pictures = [
+        images.picture(torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(i))) for i in range(2)
+    ]
     return Recipe(Mix(tuple(Ingredient("image", p) for p in pictures), rows), width=side, height=side, steps=steps)
 
 
 def overhead() -> dict[str, Any]:
     """Local with cached vectors against core's KSampler and VAE Decode on Apply's conditioning."""
-    import nodes
     import torch
     from image_mixer.local import engine
+
+    import nodes
 
     made = models()
     connected = engine.Models(made.model, made.vae, None, made.clip_vision)
     figures = {}
-    for rows, name in ((((0.5, 0.7),), "overhead_ratio"), (tuple((1 - i / 3, i / 3) for i in range(4)), "overhead4_ratio")):
+    for rows, name in (
+        (((0.5, 0.7),), "overhead_ratio"),
+        (tuple((1 - i / 3, i / 3) for i in range(4)), "overhead4_ratio"),
+    ):
         wanted = recipe(rows)
         embeddings = engine.embed_all(wanted.mix, None, made.clip_vision, None, "centre crop")
         model, positive, negative = engine.apply(made.model, None, None, embeddings, None, None, "auto", 1.0)
@@ -80,7 +89,7 @@ def sweep() -> dict[str, Any]:
     connected = engine.Models(made.model, made.vae, None, made.clip_vision)
     rows = tuple((1 - i / 7, i / 7) for i in range(8))
     figures = {}
-    for side, pairs, name, aim in ((64, PAIRS, "sweep8_ratio", "<= 0.6"), (SIDE, 3, "sweep8_512_ratio", None)):
+    for side, pairs, name, aim in ((SWEEP_SIDE, PAIRS, "sweep8_ratio", "<= 0.6"), (SIDE, 3, "sweep8_256_ratio", None)):
         together, alone = recipe(rows, side), [recipe((row,), side) for row in rows]
         ratios = _measure.interleaved(
             lambda together=together: engine.generate(together, connected, engine.Options()),
@@ -94,7 +103,7 @@ def sweep() -> dict[str, Any]:
 def importing() -> dict[str, Any]:
     """Milliseconds that the pack's import takes once ComfyUI has imported itself, in processes of their own."""
     code = (
-        "import sys; sys.argv = ['main.py', '--cpu'];"
+        "import sys; sys.argv = ['main.py', '--cpu']; import comfy.options; comfy.options.enable_args_parsing();"
         "import nodes, asyncio; asyncio.run(nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False));"
         "import comfy_extras, latent_preview, server, execution, importlib.util, time;"
         f"root = {str(_measure.ROOT)!r};"
@@ -119,7 +128,9 @@ def memory() -> dict[str, Any]:
     """
     peaks = {}
     for rows in (8, 64):
-        done = subprocess.run([sys.executable, __file__, "--peak", str(rows)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, __file__, "--peak", str(rows)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
         peaks[rows] = float(done.stdout.split("peak ")[-1])
@@ -131,7 +142,7 @@ def memory() -> dict[str, Any]:
 
 
 def peak_of(rows: int) -> float:
-    """Bytes that a sweep of so many rows adds at its peak, without its decoded images; two levels of blocks, two steps."""
+    """Bytes that a sweep of so many rows adds at its peak, without its decoded images; two levels of blocks, one step."""
     import micro
     import psutil
     import torch
@@ -141,7 +152,7 @@ def peak_of(rows: int) -> float:
     connected = engine.Models(made.model, made.vae, None, made.clip_vision)
     with torch.inference_mode():
         engine.generate(recipe(((1.0, 0.0),), side=64, steps=1), connected, engine.Options())
-        wanted = recipe(tuple((1 - i / (rows - 1), i / (rows - 1)) for i in range(rows)), steps=2)
+        wanted = recipe(tuple((1 - i / (rows - 1), i / (rows - 1)) for i in range(rows)), PEAK_SIDE, steps=1)
         before = psutil.Process().memory_info().rss
         images = engine.generate(wanted, connected, engine.Options()).images
     return float(_peak_rss() - before - images.nbytes)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ CHROMIUM_ARGUMENTS = [
 ]
 READY = "window.app?.vueAppReady && window.app.isGraphReady && !!window.app.extensionManager"
 SETTLED_MS = 700
+HISTORY_SECONDS = 30
 RUN_MS = 120_000
 LARGEST_FOR_TESTS = {"width": 64, "height": 64, "steps": 2}
 """What widgets of recipes, samplers and empty latents are set to, so that a run takes a second on a CPU."""
@@ -180,7 +182,12 @@ class ComfyPage:
         outcome = self.page.evaluate("() => window.outcome")
         assert outcome["kind"] == "execution_success", outcome["detail"].get("exception_message", outcome)
         prompt_id = outcome["detail"]["prompt_id"]
-        outputs: dict[str, Any] = self.server.client.get(f"/history/{prompt_id}")[prompt_id]["outputs"]
+        deadline = time.monotonic() + HISTORY_SECONDS
+        while prompt_id not in (history := self.server.client.get(f"/history/{prompt_id}")):
+            # The page hears of the success before the history has it.
+            assert time.monotonic() < deadline, "the run is not in the server's history"
+            time.sleep(0.05)
+        outputs: dict[str, Any] = history[prompt_id]["outputs"]
         return outputs
 
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import micro
-import random_model
 import pytest
+import random_model
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -8,8 +8,8 @@ from typing import Any
 
 import comfy.sd
 import micro
-import random_model
 import pytest
+import random_model
 import torch
 from image_mixer.local import towers
 from image_mixer.mixing import images

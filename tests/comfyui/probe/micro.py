@@ -19,7 +19,7 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[3] / "tools"))
 
-import random_model  # noqa: E402
+import random_model
 
 WIDTH = 768
 UNET = {
