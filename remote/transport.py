@@ -25,7 +25,8 @@ from urllib3.util import connection as sockets
 from .addresses import is_loopback, origin_of
 
 _CHUNK = 65536
-_TLS_WORDS = ("ssl", "certificate", "tls")
+_TLS_WORDS = ("sslerror", "sslcert", "ssleof", "[ssl")
+"""Names of errors: shorter words are in those of the pools and of hosts too."""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def both(first: str, second: str, **changes: dict[str, Any]) -> dict[str, Any]:
     report = {"remote": 1, "local": 2}[first]
     prompt["save"]["inputs"] |= {"images": [first, 0], "report": [first, report]}
     prompt["show"]["inputs"]["source"] = [first, report]
-    prompt["recipe"]["inputs"] |= {"width": 256, "height": 256, "prompt": "rose", "steps": 2}
+    prompt["recipe"]["inputs"] |= {"width": 256, "height": 256, "prompt": "rose", "steps": 1}
     for name, inputs in changes.items():
         prompt[name]["inputs"].update(inputs)
     return prompt
@@ -239,17 +239,24 @@ def test_interrupt_ends_the_prompt_and_the_next_queue_collects(live: Scene, phas
     assert pixels(live.image(outputs["save"]["images"][0])) == pixels(made(live, state.paid[-1]))
 
 
-def test_jobs_go_on_beside_a_sampler_and_its_interrupt_is_ours(live: Scene) -> None:
-    state = live.service.state
-    prompt = remote_graph(recipe={"seed": 950})
+def beside_a_sampler(seed: int) -> dict[str, Any]:
+    """Remote beside Local with 1000 steps. ComfyUI would run Local first: the ingredients between make it the later."""
+    prompt = remote_graph(recipe={"seed": seed})
     prompt |= {name: node for name, node in local_graph().items() if name in ("models", "local")}
     prompt |= graph(
-        slow=("ImageMixerRecipe", prompt["recipe"]["inputs"] | {"steps": 1000, "prompt": "", "seed": 951}),
+        one=("ImageMixerAddImage", {"mix": ["mix", 0], "image": ["a", 0], "weight": 0.5, "start": 0.0, "end": 1.0}),
+        two=("ImageMixerAddImage", {"mix": ["one", 0], "image": ["b", 0], "weight": 0.5, "start": 0.0, "end": 1.0}),
+        slow=("ImageMixerRecipe", prompt["recipe"]["inputs"] | {"mix": ["two", 0], "steps": 1000, "prompt": ""}),
         keep=("PreviewImage", {"images": ["local", 0]}),
     )
     prompt["local"]["inputs"]["recipe"] = ["slow", 0]
+    return prompt
+
+
+def test_jobs_go_on_beside_a_sampler(live: Scene) -> None:
+    state = live.service.state
     sampled, count, paid = live.counts()["sampled"], state.count("image"), live.paid
-    queued = live.queue(prompt)
+    queued = live.queue(beside_a_sampler(950))
     until(lambda: live.counts()["sampled"] > sampled and state.count("image") > count)
     assert not live.get(f"/history/{queued}"), "the sampler was done before the service was"
     live.post("/interrupt", {})
@@ -261,15 +268,8 @@ def test_jobs_go_on_beside_a_sampler_and_its_interrupt_is_ours(live: Scene) -> N
 def test_a_sampler_that_takes_the_interrupt_cancels_the_waiting_node(live: Scene) -> None:
     state = live.service.state
     state.manners.took = [60.0]
-    prompt = remote_graph(recipe={"seed": 960})
-    prompt |= {name: node for name, node in local_graph().items() if name in ("models", "local")}
-    prompt |= graph(
-        slow=("ImageMixerRecipe", prompt["recipe"]["inputs"] | {"steps": 1000, "prompt": "", "seed": 961}),
-        keep=("PreviewImage", {"images": ["local", 0]}),
-    )
-    prompt["local"]["inputs"]["recipe"] = ["slow", 0]
     sampled, paid = live.counts()["sampled"], live.paid
-    queued = live.queue(prompt)
+    queued = live.queue(beside_a_sampler(960))
     until(lambda: live.counts()["sampled"] > sampled and live.paid > paid)
     time.sleep(0.3)
     live.heard.clear()

@@ -184,3 +184,9 @@ def test_a_key_that_an_answer_repeats_is_hidden() -> None:
     answer = client(lambda call: Reply(401, {}, b'{"status":"error","message":"bad demo-key-0000"}'), []).submit({})
     assert "demo-key-0000" not in repr(answer) and "***" in repr(answer)
     assert "demo-key-0000" not in repr(Call("POST", "https://a.example", b"demo-key-0000"))
+
+
+def test_https_without_a_network_is_offline_and_no_fault_of_tls() -> None:
+    with pytest.raises(NotSent, match="does not answer") as caught:
+        RequestsTransport()(Call("POST", "https://nowhere.invalid/x", b"{}", 2.0, 2.0, 2.0))
+    assert caught.value.offline
