@@ -21,6 +21,10 @@ def in_comfyui() -> None:
     sys.modules["image_mixer"] = alias
     sys.path.append(str(ROOT / "tests" / "comfyui" / "probe"))
     import comfy.cli_args
+    import torch
+
+    # One thread: where two share a core with another process, each waits for the other and ratios mean nothing.
+    torch.set_num_threads(1)
 
     comfy.cli_args.args.cpu = True
     # As on a GPU. Without it ComfyUI cuts attention by what memory is free, so that every peak would be the machine's.
@@ -34,17 +38,24 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
+def processor_seconds(call: Callable[[], Any]) -> float:
+    """Processor time that this process spends in one call: what else runs on the machine does not count."""
+    begun = time.process_time()
+    call()
+    return time.process_time() - begun
+
+
 def interleaved(one: Callable[[], Any], other: Callable[[], Any], pairs: int) -> list[float]:
-    """Ratios one / other of `pairs` runs beside each other, the order turned every time, after one run to warm up."""
+    """Ratios one / other of `pairs` runs beside each other in processor time, the order turned every time, after a warm-up."""
     one(), other()
     ratios = []
     for pair in range(pairs):
         if pair % 2:
-            second = seconds(other)
-            first = seconds(one)
+            second = processor_seconds(other)
+            first = processor_seconds(one)
         else:
-            first = seconds(one)
-            second = seconds(other)
+            first = processor_seconds(one)
+            second = processor_seconds(other)
         ratios.append(first / second)
     return ratios
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .demo import ImageMixerDemoModel
 from .embeds import ImageMixerLoadEmbeds, ImageMixerSaveEmbeds
 from .hand_over import ImageMixerHandOver
 from .local import ImageMixerApply, ImageMixerEncode, ImageMixerLoadCheckpoint, ImageMixerLocal
@@ -26,6 +27,7 @@ NODES: list[type[io.ComfyNode]] = [
     ImageMixerSeedSequence,
     ImageMixerRecipe,
     ImageMixerLoadCheckpoint,
+    ImageMixerDemoModel,
     ImageMixerEncode,
     ImageMixerApply,
     ImageMixerLocal,

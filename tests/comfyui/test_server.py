@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from image_mixer.tests.comfyui.live import Live, graph, local_graph, prepared, report_of
+from image_mixer.tools.comfy_tool import demo
 from image_mixer.tools.comfy_tool.server import Server
 from PIL import Image
 
@@ -30,7 +31,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 def test_every_node_is_registered_with_tooltips_and_a_help_page(live: Live) -> None:
     info = {name: node for name, node in live.get("/object_info").items() if name.startswith(OWN)}
-    assert len(info) == 20
+    assert len(info) == 21
     for name, node in info.items():
         assert node["name"] == name and node["display_name"] and node["description"]
         for kind in ("required", "optional"):
@@ -141,6 +142,13 @@ def test_blend_and_text_weights(live: Live) -> None:
     )
     weights = [image["weights"] for image in report_of(live.good(prompt))["images"]]
     assert weights == [[1.0, 0.5], [0.5, 0.75], [0.0, 1.0]]
+
+
+def test_the_demo_of_the_command_line(live: Live) -> None:
+    outputs = live.good(demo.demo_graph())
+    assert len(outputs["images"]["images"]) == demo.VARIANTS
+    sheet = Image.open(io.BytesIO(live.image(outputs["contact sheet"]["images"][0])))
+    assert sheet.width > 4 * 320
 
 
 def test_negative_mix_and_latent_inputs(live: Live) -> None:

@@ -28,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
     served.add_argument("--port", type=_port, default=8188, metavar="N", help="port, 0 for a free one (default: 8188)")
     served.add_argument("--listen", default="127.0.0.1", metavar="ADDR", help="address (default: 127.0.0.1)")
     served.add_argument("--base", type=Path, metavar="DIR", help="keep inputs, outputs and settings here")
+    served.add_argument("--with-service", action="store_true",
+                        help="also run a stand-in of the paid service, which costs nothing, and lead the endpoints to it")
     served.set_defaults(action=serve.command)
 
     queued = commands.add_parser("run", help="run a workflow without a browser and save its images")
@@ -41,9 +43,10 @@ def parser() -> argparse.ArgumentParser:
     queued.add_argument("--server", metavar="URL", help="a running ComfyUI (default: one is started)")
     queued.set_defaults(action=run.command)
 
-    shown = commands.add_parser("demo", help="mix two photographs, their weights swept from one to the other")
+    shown = commands.add_parser("demo", help="mix two pictures, their weights swept from one to the other")
     _install_options(shown)
-    shown.add_argument("--checkpoint", type=Path, metavar="FILE", help="a real Image Mixer checkpoint (default: random)")
+    shown.add_argument("--checkpoint", type=Path, metavar="FILE",
+                       help="a real Image Mixer checkpoint (default: the model in the box)")
     shown.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where images go (default: demo)")
     shown.set_defaults(action=demo.command)
 

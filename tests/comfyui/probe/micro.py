@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,8 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.supported_models_base
-import torch
-
-sys.path.append(str(Path(__file__).resolve().parents[3] / "tools"))
-
 import random_model
+import torch
 
 WIDTH = 768
 UNET = {

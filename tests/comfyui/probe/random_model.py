@@ -1,13 +1,12 @@
-"""Write a checkpoint like Lambda's Image Mixer, of random numbers: it proves the wiring and shows nothing of quality.
+"""A checkpoint like Lambda's Image Mixer, of random numbers: it proves the wiring and shows nothing of quality.
 
-Runs in a ComfyUI's own Python, with that ComfyUI importable: python random_model.py FILE.ckpt. The vision tower has
-ViT-L/14's real shape, but its tensors are overlapping windows of small buffers, so that the file takes some 40 MB.
+The vision tower has ViT-L/14's real shape, but its tensors are overlapping windows of small buffers, so that it takes
+little on disk.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,6 @@ import torch
 
 WIDTH = 768
 BUFFER = 1 << 16
-
-SMALLEST_SD15 = {
-    "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320, "num_res_blocks": [1],
-    "channel_mult": [1], "transformer_depth": [1], "transformer_depth_output": [1, 1], "transformer_depth_middle": 1,
-    "context_dim": WIDTH, "num_heads": 8, "num_head_channels": -1, "use_spatial_transformer": True,
-    "use_linear_in_transformer": False, "legacy": False,
-}  # fmt: skip
-"""The least that ComfyUI's loaders recognise as SD1.x."""
 
 
 def random_state(module: torch.nn.Module, seed: int, scale: float = 1.0) -> dict[str, torch.Tensor]:
@@ -101,9 +92,3 @@ def write_checkpoint(path: Path, unet: dict[str, Any], visual: bool = True, seed
         state.update(open_clip_visual("cond_stage_model.model.visual."))
     torch.save({"state_dict": state}, path)
 
-
-if __name__ == "__main__":
-    import comfy.cli_args
-
-    comfy.cli_args.args.cpu = True
-    write_checkpoint(Path(sys.argv[1]), SMALLEST_SD15)
