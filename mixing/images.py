@@ -9,7 +9,7 @@ import hashlib
 import io
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -33,6 +33,8 @@ MAX_TILES = 8
 MAX_RATIO = 32
 """`prepared` looks at the middle of a picture that is longer than this many times its short side: its memory use would
 grow with the ratio, and nothing so long can be recognised in a square."""
+
+UPLOAD_QUALITIES = (95, 90, 80, 70, 50)
 
 PNG_COMPRESSION = 4
 """zlib level of ComfyUI's own PNG files; higher levels take far longer for few bytes."""
@@ -264,6 +266,32 @@ def encode_jpeg(pixels: Tensor, quality: int = 92) -> bytes:
     Raises ImageError as `picture` does, and on a side longer than JPEG's 65535 pixels.
     """
     return _encoded(tensor_to_pil(pixels), "JPEG", quality=quality)
+
+
+def encode_within(pixels: Tensor, max_bytes: int, max_side: int) -> tuple[bytes, str]:
+    """(bytes, MIME type) of [1, H, W, 3], scaled down so that no side is over `max_side`: PNG where that has at most
+    `max_bytes`, else the best JPEG that does. Raises ImageError where none fits, and as `picture` does."""
+    height, width = pixels.shape[1:3]
+    scale = min(1.0, max_side / max(height, width))
+    if scale < 1.0:
+        pixels = resized(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+    data = encode_png(pixels)
+    if len(data) <= max_bytes:
+        return data, "image/png"
+    for quality in UPLOAD_QUALITIES:
+        data = encode_jpeg(pixels, quality)
+        if len(data) <= max_bytes:
+            return data, "image/jpeg"
+    raise ImageError(f"A picture of {width} x {height} pixels does not fit into {max_bytes} bytes: make it smaller.")
+
+
+def stacked(images: Sequence[Tensor]) -> tuple[Tensor, int]:
+    """One batch [B, H, W, 3] of pictures [1, H, W, 3], each of another size resized to the first one's; and how many
+    were resized."""
+    height, width = images[0].shape[1:3]
+    odd = sum(image.shape[1:3] != (height, width) for image in images)
+    same = [image if image.shape[1:3] == (height, width) else resized(image, width, height) for image in images]
+    return torch.cat(same), odd
 
 
 def _encoded(image: Image.Image, form: str, **options: Any) -> bytes:

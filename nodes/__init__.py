@@ -11,6 +11,7 @@ from .local import ImageMixerApply, ImageMixerEncode, ImageMixerLoadCheckpoint, 
 from .mix import ImageMixerAddImage, ImageMixerAddText, ImageMixerAddURL, ImageMixerMix
 from .output import ImageMixerSave, ImageMixerSheet
 from .recipe import ImageMixerRecipe
+from .remote import ImageMixerRemote
 from .seeds import ImageMixerSeed, ImageMixerSeedSequence
 from .weights import ImageMixerBlendWeights, ImageMixerSweepWeights, ImageMixerWeights
 
@@ -30,6 +31,7 @@ NODES: list[type[io.ComfyNode]] = [
     ImageMixerEncode,
     ImageMixerApply,
     ImageMixerLocal,
+    ImageMixerRemote,
     ImageMixerSheet,
     ImageMixerSave,
     ImageMixerSaveEmbeds,

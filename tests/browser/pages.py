@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from image_mixer.tests.service.app import DEMO_KEY, Service
 from image_mixer.tools.comfy_tool.places import ROOT
 from image_mixer.tools.comfy_tool.programs import find_chromium
 from image_mixer.tools.comfy_tool.sandbox import clean_environment
 from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.service import write_profiles
 from playwright.sync_api import Browser, Page, sync_playwright
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
@@ -104,10 +106,15 @@ values => {
 
 @contextlib.contextmanager
 def pack_server() -> Iterator[Server]:
-    """A ComfyUI with this pack, the probe, random models under the workflows' names, and the photographs as inputs."""
-    with tempfile.TemporaryDirectory(prefix="image-mixer-browser-", ignore_cleanup_errors=True) as scratch:
+    """A ComfyUI with this pack, the probe, random models under the workflows' names, the photographs as inputs, and a
+    stand-in of the paid service under the name of its built-in endpoint."""
+    with (
+        tempfile.TemporaryDirectory(prefix="image-mixer-browser-", ignore_cleanup_errors=True) as scratch,
+        Service().start() as service,
+    ):
         base = Path(scratch).resolve()
-        server = Server(base=base)
+        write_profiles(base, {"modelslab v6": f"{service.base}/api/v6"})
+        server = Server(base=base, env={"MODELSLAB_API_KEY": DEMO_KEY})
         (base / "custom_nodes").mkdir()
         (base / "custom_nodes" / "image-mixer-probe").symlink_to(PROBE, target_is_directory=True)
         script = Path(__file__).with_name("write_models.py")
@@ -118,6 +125,7 @@ def pack_server() -> Iterator[Server]:
             for photograph in PHOTOGRAPHS:
                 server.client.upload_image(photograph, subfolder="")
             yield server
+        service.shutdown()
 
 
 @contextlib.contextmanager

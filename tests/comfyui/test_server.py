@@ -5,86 +5,23 @@ from __future__ import annotations
 import io
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from image_mixer.tests.comfyui.live import Live, graph, local_graph, prepared, report_of
 from image_mixer.tools.comfy_tool import demo
 from image_mixer.tools.comfy_tool.server import Server
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-PROBE = Path(__file__).parent / "probe"
 OWN = "ImageMixer"
-
-
-class Live:
-    """A running server, spoken to as the page does."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.server.url}{path}", timeout=60) as answer:
-            return json.load(answer)
-
-    def post(self, path: str, body: Any) -> tuple[int, Any]:
-        request = urllib.request.Request(
-            f"{self.server.url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
-
-    def run(self, prompt: dict[str, Any], seconds: float = 120.0) -> dict[str, Any]:
-        """The history entry of a prompt that was queued and has ended."""
-        status, answer = self.post("/prompt", {"prompt": prompt})
-        assert status == 200, answer
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            history = self.get(f"/history/{answer['prompt_id']}")
-            if history:
-                return dict(history[answer["prompt_id"]])
-            time.sleep(0.05)
-        raise AssertionError("the prompt did not end")
-
-    def good(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        """As run, for a prompt that must succeed; gives the outputs by node."""
-        entry = self.run(prompt)
-        assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
-        return dict(entry["outputs"])
-
-    def error(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        """The execution_error of a prompt that must fail."""
-        entry = self.run(prompt)
-        errors = [body for kind, body in entry["status"]["messages"] if kind == "execution_error"]
-        assert errors, entry["status"]
-        return dict(errors[0])
-
-    def image(self, saved: dict[str, Any]) -> bytes:
-        """The bytes of an image in the outputs."""
-        query = f"filename={saved['filename']}&subfolder={saved['subfolder']}&type={saved['type']}"
-        with urllib.request.urlopen(f"{self.server.url}/view?{query}", timeout=60) as answer:
-            return bytes(answer.read())
-
-    def counts(self) -> dict[str, int]:
-        return dict(self.get("/probe/counts"))
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    base = tmp_path_factory.mktemp("base")
-    (base / "custom_nodes").mkdir()
-    (base / "custom_nodes" / "image-mixer-probe").symlink_to(PROBE, target_is_directory=True)
-    (base / "input").mkdir()
-    for name, colour in (("a.png", (200, 40, 40)), ("b.png", (30, 60, 210))):
-        Image.new("RGB", (96, 64), colour).save(base / "input" / name)
+    base = prepared(tmp_path_factory.mktemp("base"))
     mask = Image.new("L", (64, 64), 0)
     mask.paste(255, (0, 0, 32, 64))
     mask.save(base / "input" / "mask.png")
@@ -92,63 +29,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield Live(server)
 
 
-def graph(**nodes: Any) -> dict[str, Any]:
-    """A prompt in API format: graph(mix=("ImageMixerMix", {"images.image0": ["a", 0]}))."""
-    return {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
-
-
-def local_graph(**changes: dict[str, Any]) -> dict[str, Any]:
-    """Two pictures, one recipe, Local and Save, on micro models; `changes` are inputs by node."""
-    prompt = graph(
-        a=("LoadImage", {"image": "a.png"}),
-        b=("LoadImage", {"image": "b.png"}),
-        mix=("ImageMixerMix", {"images.image0": ["a", 0], "images.image1": ["b", 0], "pad": "0.5, 0.7"}),
-        recipe=(
-            "ImageMixerRecipe",
-            {
-                "mix": ["mix", 0],
-                "prompt": "",
-                "negative_prompt": "",
-                "width": 64,
-                "height": 64,
-                "steps": 2,
-                "guidance_scale": 3.0,
-                "seed": 1,
-                "samples": 1,
-            },
-        ),
-        models=("ProbeMicroModels", {"seed": 0, "tagged": True}),
-        local=(
-            "ImageMixerLocal",
-            {
-                "recipe": ["recipe", 0],
-                "model": ["models", 0],
-                "clip": ["models", 1],
-                "vae": ["models", 2],
-                "clip_vision": ["models", 3],
-                "preparation": "centre crop",
-                "method": "auto",
-                "strength": 1.0,
-                "sampler": "euler",
-                "scheduler": "normal",
-                "denoise": 1.0,
-            },
-        ),
-        save=("ImageMixerSave", {"images": ["local", 0], "filename_prefix": "test/mix", "report": ["local", 2]}),
-        show=("PreviewAny", {"source": ["local", 2]}),
-    )
-    for name, inputs in changes.items():
-        prompt[name]["inputs"].update(inputs)
-    return prompt
-
-
-def report_of(outputs: dict[str, Any], node: str = "show") -> dict[str, Any]:
-    return dict(json.loads(outputs[node]["text"][0]))
-
-
 def test_every_node_is_registered_with_tooltips_and_a_help_page(live: Live) -> None:
     info = {name: node for name, node in live.get("/object_info").items() if name.startswith(OWN)}
-    assert len(info) == 20
+    assert len(info) == 21
     for name, node in info.items():
         assert node["name"] == name and node["display_name"] and node["description"]
         for kind in ("required", "optional"):

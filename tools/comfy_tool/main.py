@@ -28,6 +28,8 @@ def parser() -> argparse.ArgumentParser:
     served.add_argument("--port", type=_port, default=8188, metavar="N", help="port, 0 for a free one (default: 8188)")
     served.add_argument("--listen", default="127.0.0.1", metavar="ADDR", help="address (default: 127.0.0.1)")
     served.add_argument("--base", type=Path, metavar="DIR", help="keep inputs, outputs and settings here")
+    served.add_argument("--with-service", action="store_true",
+                        help="also run a stand-in of the paid service, which costs nothing, and lead the endpoints to it")
     served.set_defaults(action=serve.command)
 
     queued = commands.add_parser("run", help="run a workflow without a browser and save its images")

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import tempfile
 import time
+from pathlib import Path
 
+from . import service
 from .console import printable, say
 from .errors import ToolError
-from .installs import find_install
+from .installs import Install, find_install
 from .server import Server
 
 
 def command(options: argparse.Namespace) -> int:
     """Start, print the address, pass on ComfyUI's output, and end in order."""
     install = find_install(options.comfyui, options.python, options.version)
+    with contextlib.ExitStack() as stack:
+        base, env = options.base, {}
+        if options.with_service:
+            if base is None:
+                base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="image-mixer-")))
+            address = stack.enter_context(service.stand_in(install.python))
+            file = service.write_profiles(base, {n: f"{address}/api/{wire}" for n, wire in service.NAMES.items()})
+            env = service.ENVIRONMENT
+            say(f"A stand-in of the paid service runs at {address}, with the key {service.DEMO_KEY}: nothing costs money.")
+            say(f"The endpoints {' and '.join(service.NAMES)} lead to it, by {file}")
+        return _serve(options, install, base, env)
+
+
+def _serve(options: argparse.Namespace, install: Install, base: Path | None, env: dict[str, str]) -> int:
     server = Server(
-        install=install, base=options.base, listen=options.listen, port=options.port, extra_args=options.rest
+        install=install, base=base, listen=options.listen, port=options.port, extra_args=options.rest, env=env
     )
     say(f"Starting {install.comfyui} ...")
     with server:

@@ -1,0 +1,157 @@
+"""Figures of the remote engine against the stand-in of the service: `python benchmarks/remote.py`.
+
+The last line is one JSON object: figure to value, aim and unit. All traffic stays on this machine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+JOBS = (4.0, 5.5, 7.0, 8.5)
+ETA_FACTORS = (0.3, 0.6, 1.0, 1.7, 3.0)
+POLL_EVERY = 5.0
+IN_FLIGHT, SCHEDULED, SCHEDULED_SECONDS = 5, 20, 4.0
+UPLOAD_SECONDS = 1.0
+
+
+def alias() -> None:
+    """Makes the pack importable as `image_mixer`, as the tests do."""
+    spec = importlib.util.spec_from_file_location("alias", ROOT / "tests" / "conftest.py")
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def side_by_side(works: list[Callable[[], None]]) -> None:
+    """Runs all of `works` at once and waits for them."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def overhead(folder: Path) -> tuple[float, float]:
+    """(mean seconds beyond the generation, mean calls a job): every length with every error of the eta, once each."""
+    from image_mixer.remote.endpoints import Timeouts
+    from image_mixer.tests.remote import harness
+    from image_mixer.tests.service.app import Service
+    from image_mixer.tests.service.state import Manners
+
+    over: list[float] = []
+    calls: list[int] = []
+
+    def row(number: int, factor: float) -> None:
+        manners = Manners(took=list(JOBS), eta_factors=[factor], queue_limit=20)
+        with Service(manners=manners).start() as service:
+            settings = harness.endpoints(service.base, timeouts=Timeouts())
+            engine = harness.engine(service.base, folder / f"overhead{number}", settings)
+            for seed, seconds in enumerate(JOBS):
+                before, begun = len(service.state.calls), time.monotonic()
+                engine.run(harness.order(harness.recipe(seed=seed)))
+                over.append(time.monotonic() - begun - seconds)
+                calls.append(len(service.state.calls) - before)
+            service.shutdown()
+
+    side_by_side([lambda n=n, f=f: row(n, f) for n, f in enumerate(ETA_FACTORS)])  # type: ignore[misc]
+    return statistics.fmean(over), statistics.fmean(calls)
+
+
+def plain_polling() -> float:
+    """The same mean of a client that asks every POLL_EVERY seconds, and does all else as well."""
+    from image_mixer.remote.transport import Call, RequestsTransport
+    from image_mixer.tests.remote import harness
+    from image_mixer.tests.service.app import Service
+    from image_mixer.tests.service.state import Manners
+
+    over: list[float] = []
+
+    def one(seconds: float) -> None:
+        transport = RequestsTransport()
+        with Service(manners=Manners(took=[seconds])).start() as service:
+            def post(path: str, **fields: Any) -> dict[str, Any]:
+                body = json.dumps({"key": harness.KEY, **fields}).encode()
+                answer: dict[str, Any] = json.loads(transport(Call("POST", f"{service.base}/api/v6{path}", body)).body)
+                return answer
+
+            begun = time.monotonic()
+            job = post("/image_editing/img_mixer", prompt="p", init_image=["https://a.example/1.png"], width=256,
+                       height=256, samples=1)
+            answer = job
+            while answer["status"] != "success":
+                time.sleep(POLL_EVERY)
+                answer = post(f"/image_editing/fetch/{job['id']}")
+            transport(Call("GET", answer["output"][0]))
+            over.append(time.monotonic() - begun - seconds)
+            service.shutdown()
+
+    side_by_side([lambda s=s: one(s) for s in JOBS])  # type: ignore[misc]
+    return statistics.fmean(over)
+
+
+def upload_ratio(folder: Path) -> float:
+    """Time to the submit with four pictures, over that with one."""
+    from image_mixer.tests.remote import harness
+    from image_mixer.tests.service.app import Service
+    from image_mixer.tests.service.state import Manners
+
+    took = {}
+    for count in (1, 4):
+        with Service(manners=Manners(took=[0.1], upload_seconds=UPLOAD_SECONDS)).start() as service:
+            engine = harness.engine(service.base, folder / f"upload{count}")
+            begun = service.state.clock()
+            engine.run(harness.order(harness.recipe(((1.0,) * count,))))
+            took[count] = next(at for phase, at in service.state.calls if phase == "mix") - begun
+            service.shutdown()
+    return took[4] / took[1]
+
+
+def schedule_ratio(folder: Path) -> float:
+    """SCHEDULED jobs with IN_FLIGHT allowed at once, over the ideal schedule."""
+    from image_mixer.remote.endpoints import Timeouts
+    from image_mixer.tests.remote import harness
+    from image_mixer.tests.service.app import Service
+    from image_mixer.tests.service.state import Manners
+
+    with Service(manners=Manners(took=[SCHEDULED_SECONDS], queue_limit=IN_FLIGHT)).start() as service:
+        settings = harness.endpoints(service.base, timeouts=Timeouts(), jobs_in_flight=IN_FLIGHT)
+        settings = type(settings)(settings.endpoints, max_jobs_per_run=SCHEDULED)
+        engine = harness.engine(service.base, folder / "schedule", settings)
+        begun = time.monotonic()
+        engine.run(harness.order(harness.recipe(samples=SCHEDULED)))
+        took = time.monotonic() - begun
+        assert service.state.count("mix") == SCHEDULED == len(service.state.paid)
+        service.shutdown()
+    return took / (SCHEDULED / IN_FLIGHT * SCHEDULED_SECONDS)
+
+
+def main() -> None:
+    """Measures one after the other, and prints."""
+    alias()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ours, calls = overhead(folder)
+        theirs = plain_polling()
+        figures = itertools.chain(
+            [("overhead_s", ours, "<= 0.4", "s"), ("calls_per_job", calls, "<= 20", "calls"),
+             ("poll_advantage", theirs / ours, ">= 5", "times")],
+            [("upload4_ratio", upload_ratio(folder), "<= 1.5", "times"),
+             ("schedule_ratio", schedule_ratio(folder), "<= 1.1", "times")],
+        )
+        print(json.dumps({
+            name: {"value": round(value, 3), "aim": aim, "unit": unit} for name, value, aim, unit in figures
+        }))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Bytes that should be a picture: told by their first bytes, never by a header; and what the engine is handed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..mixing.errors import ImageError
+from ..mixing.mix import Picture
+
+MAX_PIXELS = 64_000_000
+_TEXT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the engine is handed, since it knows no pixels.
+
+    `encode(picture, max_bytes, max_side)` gives (bytes, MIME type): PNG where that fits, else JPEG, scaled down to
+    `max_side` pixels. `size(picture)` gives (width, height). `check(bytes)` raises ImageError on what is no picture.
+    """
+
+    encode: Callable[[Picture, int, int], tuple[bytes, str]]
+    size: Callable[[Picture], tuple[int, int]]
+    check: Callable[[bytes], None]
+
+
+def picture_bytes(body: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The picture in `body`, which may be base64 text or a data URI of it. Raises ImageError where there is none, or
+    where its header states more than `max_pixels` pixels."""
+    data = body if is_picture(body) else _from_text(body)
+    if not is_picture(data):
+        raise ImageError("The download is no PNG, JPEG, WebP or GIF.")
+    stated = stated_size(data)
+    if stated is not None and stated[0] * stated[1] > max_pixels:
+        raise ImageError(f"The download states {stated[0]} x {stated[1]} pixels, over {max_pixels // 10**6} million.")
+    return data
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether the first bytes are those of a PNG, JPEG, GIF or WebP."""
+    if data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")):
+        return True
+    return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+
+def stated_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) in pixels as a PNG's, GIF's or JPEG's header states them; None where it does not."""
+    try:
+        if data[:8] == b"\x89PNG\r\n\x1a\n":
+            width, height = struct.unpack(">II", data[16:24])
+            return width, height
+        if data[:3] == b"GIF":
+            width, height = struct.unpack("<HH", data[6:10])
+            return width, height
+        return _jpeg_size(data) if data[:2] == b"\xff\xd8" else None
+    except struct.error:
+        return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+        at += 2 + int(struct.unpack(">H", data[at + 2 : at + 4])[0])
+    return None
+
+
+def _from_text(body: bytes) -> bytes:
+    text = body.strip()
+    if text[:5].lower() == b"data:":
+        text = text.partition(b",")[2]
+    if not text or not _TEXT.issuperset(text[:4096]):
+        return b""
+    try:
+        return base64.b64decode(text)
+    except (binascii.Error, ValueError):
+        return b""

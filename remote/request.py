@@ -1,0 +1,70 @@
+"""One job as the wire formats see it: a frozen request, and the ranges in which a wire takes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..mixing.errors import InputError
+
+
+@dataclass(frozen=True)
+class MixRequest:
+    """What one paid job asks for. `images` are URLs, `weights` one number each (0 to 1).
+
+    `width` and `height` in pixels, or both None for those of the first image; `seed` None lets the service draw one.
+    `webhook` and `track_id` change nothing about the image.
+    """
+
+    images: tuple[str, ...]
+    weights: tuple[float, ...]
+    prompt: str
+    negative_prompt: str = ""
+    width: int | None = None
+    height: int | None = None
+    steps: int = 30
+    guidance_scale: float = 3.0
+    seed: int | None = None
+    samples: int = 1
+    webhook: str | None = None
+    track_id: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The ranges that a wire's document gives; both ends belong to them. Sides in pixels."""
+
+    images: int
+    samples: int
+    steps: tuple[int, int]
+    guidance_scale: tuple[float, float]
+    side: tuple[int, int]
+    numeric_track_id: bool
+
+    def check(self, request: MixRequest, wire: str) -> None:
+        """Raises InputError where the service would refuse `request`, before anything is sent."""
+        if not request.prompt.strip():
+            raise InputError("The remote service needs a prompt: write one in Mix Recipe or add a text ingredient.")
+        if not request.images:
+            raise InputError("The remote service needs at least one image: give one image ingredient a weight above 0.")
+        if len(request.images) > self.images:
+            raise InputError(
+                f"{wire} mixes at most {self.images} images, and {len(request.images)} have a weight: set some to 0."
+            )
+        if len(request.weights) != len(request.images):
+            raise InputError(f"{len(request.weights)} weights for {len(request.images)} images: give one each.")
+        _within("steps", request.steps, self.steps, wire)
+        _within("guidance scale", request.guidance_scale, self.guidance_scale, wire)
+        _within("images a job", request.samples, (1, self.samples), wire)
+        for name, side in (("width", request.width), ("height", request.height)):
+            if side is not None:
+                _within(name, side, self.side, wire)
+        track_id = request.track_id
+        if track_id and self.numeric_track_id and not (track_id.isascii() and track_id.isdigit()):
+            raise InputError(f"{wire} takes only digits as track_id, not {track_id[:40]!r}.")
+
+
+def _within(name: str, value: float, ends: tuple[float, float], wire: str) -> None:
+    low, high = ends
+    if not (math.isfinite(value) and low <= value <= high):
+        raise InputError(f"{wire} takes {name} from {low:g} to {high:g}, not {value:g}: change it in Mix Recipe.")

@@ -1,0 +1,57 @@
+"""Pictures go to the service once each, by their content; their URLs are used again while they live."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..mixing.mix import Picture
+from .client import Client
+from .journal import Journal
+from .timing import Backoff, Pause
+
+MAX_BYTES = 5_000_000
+MAX_SIDE = 1024
+"""The service mixes at most 1024 pixels a side and takes at most 5 MB an upload."""
+
+REUSED = 23 * 3600.0
+"""Seconds for which a URL is used again; the service keeps it 24 hours."""
+
+
+@dataclass
+class Uploads:
+    """The pictures of one run, each uploaded at most once at a time to the endpoint of `client`."""
+
+    client: Client
+    journal: Journal
+    encode: Callable[[Picture, int, int], tuple[bytes, str]]
+    backoff: Backoff
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict)
+    _fresh: set[str] = field(default_factory=set)
+
+    def url(self, picture: Picture, pause: Pause) -> str:
+        """The URL of `picture` at the service. Raises EngineError where the service does not take it."""
+        place = self.client.endpoint.base_url
+        with self._lock:
+            one = self._locks.setdefault(picture.digest, threading.Lock())
+        with one:
+            known = self.journal.uploaded(place, picture.digest, REUSED)
+            if known is not None:
+                return known
+            pause(0.0)
+            data, mime = self.encode(picture, MAX_BYTES, MAX_SIDE)
+            uri = f"data:{mime};base64,{base64.b64encode(data).decode()}"
+            url = self.client.upload(uri, pause, self.backoff)
+            self.journal.keep_upload(place, picture.digest, url)
+            self._fresh.add(picture.digest)
+            return url
+
+    def forget(self, pictures: tuple[Picture, ...]) -> bool:
+        """Forgets URLs from before this run, which the service may no longer know; whether there were any."""
+        stale = [p for p in pictures if p.digest not in self._fresh]
+        for picture in stale:
+            self.journal.forget_upload(self.client.endpoint.base_url, picture.digest)
+        return bool(stale)

@@ -1,0 +1,89 @@
+"""An engine on a folder and the stand-in's address, with pictures that are plain bytes of PNG."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from image_mixer.mixing.errors import ImageError
+from image_mixer.mixing.mix import Ingredient, Mix, Picture
+from image_mixer.mixing.recipe import Recipe
+from image_mixer.remote.credentials import Credentials
+from image_mixer.remote.endpoints import Endpoint, Settings, Timeouts
+from image_mixer.remote.engine import Engine, Order
+from image_mixer.remote.journal import Journal
+from image_mixer.remote.pictures import Pictures
+from image_mixer.remote.results import Results
+from image_mixer.remote.transport import RequestsTransport
+from PIL import Image
+
+KEY = "demo-key-0000"
+QUICK = Timeouts(connect=1.0, read=1.5, submit=1.5, call=1.5, job=6.0, download=2.0, queue=3.0)
+
+
+def picture(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 64)) -> Picture:
+    """A picture of one colour; its pixels are the bytes of a PNG."""
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return Picture(hashlib.sha256(file.getvalue()).hexdigest(), file.getvalue())
+
+
+def encode(given: Picture, max_bytes: int, max_side: int) -> tuple[bytes, str]:
+    """What the pack does with tensors, for bytes of PNG."""
+    assert len(given.pixels) <= max_bytes
+    return given.pixels, "image/png"
+
+
+def size(given: Picture) -> tuple[int, int]:
+    """(width, height) in pixels."""
+    with Image.open(io.BytesIO(given.pixels)) as image:
+        return image.size
+
+
+def check(data: bytes) -> None:
+    """Raises ImageError unless the whole picture can be read."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"The download is a broken picture: {type(error).__name__}.") from error
+
+
+PICTURES = Pictures(encode, size, check)
+
+
+def recipe(weights: tuple[tuple[float, ...], ...] = ((0.5, 0.7),), **changes: Any) -> Recipe:
+    """Two colours and a prompt, 256 x 256."""
+    colours = ((200, 30, 30), (30, 30, 200), (30, 200, 30), (200, 200, 30))
+    ingredients = tuple(Ingredient("image", picture(colours[i])) for i in range(len(weights[0])))
+    fields = {"prompt": "rose man", "width": 256, "height": 256, "seed": 12345} | changes
+    return Recipe(Mix(ingredients, weights), **fields)
+
+
+def endpoints(base: str, **changes: Any) -> Settings:
+    """Profiles "v6" and "v5" on the stand-in."""
+    changes = {"timeouts": QUICK} | changes
+    v6 = Endpoint("v6", f"{base}/api/v6", **changes)
+    v5 = replace(v6, name="v5", base_url=f"{base}/api/v5", wire="v5", uploader="v6")
+    return Settings({"v6": v6, "v5": v5})
+
+
+def engine(base: str, folder: Path, settings: Settings | None = None, key: str = KEY, **more: Any) -> Engine:
+    """An engine whose files lie in `folder`. Several may share one."""
+    import time
+
+    settings = settings or endpoints(base)
+    return Engine(
+        settings, Credentials(folder / "keys.json", {"MODELSLAB_API_KEY": key} if key else {}),
+        Journal(folder / "journal.sqlite", more.pop("wall", time.time), more.pop("busy_seconds", 5.0)),
+        Results(folder / "results", settings.results_bytes), more.pop("transport", None) or RequestsTransport(),
+        PICTURES, **more,
+    )
+
+
+def order(given: Recipe | None = None, endpoint: str = "v6", run: str = "run", **more: Any) -> Order:
+    """An order of `given`."""
+    return Order(given or recipe(), endpoint, run=run, **more)

@@ -1,0 +1,44 @@
+"""Images that visibly depend on what was mixed and how: the inputs blended by weight, under stripes of the prompt."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+
+from PIL import Image, ImageDraw
+
+
+def rendered(inputs: list[bytes | str], weights: list[float], prompt: str, seed: int, size: tuple[int, int]) -> bytes:
+    """A PNG. An input is a picture's bytes, or an address that is only known by name: then a colour of its own."""
+    total = sum(weights) or 1.0
+    canvas: Image.Image | None = None
+    share = 0.0
+    for data, weight in zip(inputs, weights, strict=True):
+        layer = _layer(data, size)
+        share += weight / total
+        canvas = layer if canvas is None else Image.blend(canvas, layer, (weight / total) / share if share else 0.0)
+    canvas = canvas or Image.new("RGB", size)
+    draw = ImageDraw.Draw(canvas)
+    mark = hashlib.sha256(f"{prompt}|{seed}".encode()).digest()
+    for index, byte in enumerate(mark[:8]):
+        colour = (byte, mark[index + 8], mark[index + 16])
+        draw.rectangle((index * 8, size[1] - 8, index * 8 + 7, size[1] - 1), fill=colour)
+    file = io.BytesIO()
+    canvas.save(file, "PNG")
+    return file.getvalue()
+
+
+def size_of(data: bytes | str) -> tuple[int, int]:
+    """(width, height) of an input; 512 x 512 for an address."""
+    if isinstance(data, str):
+        return 512, 512
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size
+
+
+def _layer(data: bytes | str, size: tuple[int, int]) -> Image.Image:
+    if isinstance(data, str):
+        digest = hashlib.sha256(data.encode()).digest()
+        return Image.new("RGB", size, (digest[0], digest[1], digest[2]))
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB").resize(size)

@@ -1,0 +1,155 @@
+"""What the stand-in remembers: accounts, uploads, jobs, what was paid for, and the faults that it was told to make."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Fault:
+    """One scripted fault at a `phase` (mix, fetch, upload, list, image), for the next `times` calls after `skip`.
+
+    `action`: "answer" sends `status`, `body` ({id} and {base} are filled in) and `headers` instead; "reset" and "hang"
+    send nothing; "cut" sends `part` of the answer; "trickle" sends it a byte each `seconds`; "delay" waits first;
+    "unread" resets before the request was read. `taken`: whether the call still does its work (a mix is paid).
+    """
+
+    phase: str
+    action: str = "answer"
+    status: int = 200
+    body: str | bytes = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    taken: bool = False
+    times: int = 1
+    skip: int = 0
+    seconds: float = 1.0
+    part: float = 0.5
+
+
+@dataclass
+class Job:
+    """A paid job. Times are of the monotonic clock."""
+
+    id: int
+    wire: str
+    key: str
+    fields: dict[str, Any]
+    inputs: list[bytes | str]
+    weights: list[float]
+    seed: int
+    size: tuple[int, int]
+    begun: float
+    seconds: float
+    eta: float
+    told: bool = False
+
+    @property
+    def ready_at(self) -> float:
+        """When the generation is done."""
+        return self.begun + self.seconds
+
+
+@dataclass
+class Manners:
+    """How the stand-in behaves. Seconds; `took` and `eta_factors` go round."""
+
+    took: list[float] = field(default_factory=lambda: [0.3])
+    eta_factors: list[float] = field(default_factory=lambda: [1.0])
+    queue_limit: int = 5
+    retry_after: float = 1.0
+    upload_seconds: float = 0.0
+    upload_lives: float = 86400.0
+    links_late: float = 0.0
+    links_live: float = 1e9
+    at_once: bool = False
+    hides_meta: bool = False
+    hides_weights: bool = False
+    webhooks: int = 1
+
+
+class ServiceState:
+    """The whole memory. `lock` guards it; `clock` is monotonic."""
+
+    def __init__(self, manners: Manners, clock: Callable[[], float] = time.monotonic) -> None:
+        self.manners = manners
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.credits: dict[str, int] = {}
+        self.jobs: dict[int, Job] = {}
+        self.paid: list[int] = []
+        self.uploads: dict[str, tuple[bytes, float]] = {}
+        self.faults: list[Fault] = []
+        self.calls: list[tuple[str, float]] = []
+        self.violations: list[str] = []
+        self.webhooks: list[tuple[str, dict[str, Any]]] = []
+        self.leaks: list[str] = []
+        self._ids = itertools.count(1001)
+        self._turn = itertools.count()
+
+    def fault(self, phase: str) -> Fault | None:
+        """The fault due at this call of `phase`, if any."""
+        with self.lock:
+            for fault in self.faults:
+                if fault.phase != phase or fault.times <= 0:
+                    continue
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    return None
+                fault.times -= 1
+                return fault
+        return None
+
+    def called(self, phase: str) -> None:
+        """Counts a call."""
+        with self.lock:
+            self.calls.append((phase, self.clock()))
+
+    def count(self, phase: str) -> int:
+        """How many calls of `phase` came so far."""
+        with self.lock:
+            return sum(name == phase for name, _ in self.calls)
+
+    def in_flight(self, key: str) -> int:
+        """How many jobs of an account are queued or running."""
+        now = self.clock()
+        return sum(job.key == key and job.ready_at > now for job in self.jobs.values())
+
+    def keep_upload(self, data: bytes) -> str:
+        """The name under which an uploaded picture is found while it lives."""
+        with self.lock:
+            name = uuid.uuid4().hex
+            self.uploads[name] = (data, self.clock())
+            return name
+
+    def uploaded(self, name: str) -> bytes | None:
+        """An uploaded picture, or None when it expired or never was."""
+        data, at = self.uploads.get(name, (b"", -1e18))
+        return data if self.clock() - at < self.manners.upload_lives else None
+
+    def begin(self, wire: str, key: str, fields: dict[str, Any], inputs: list[bytes | str], weights: list[float],
+              size: tuple[int, int]) -> Job:
+        """Takes a job, and its payment."""
+        with self.lock:
+            turn, number = next(self._turn), next(self._ids)
+            seconds = self.manners.took[turn % len(self.manners.took)]
+            factor = self.manners.eta_factors[turn % len(self.manners.eta_factors)]
+            seed = fields.get("seed")
+            seed = int(seed) if seed not in (None, "") else (number * 2654435761) % 2**32
+            job = Job(number, wire, key, fields, inputs, weights, seed, size, self.clock(), seconds, seconds * factor)
+            self.jobs[number] = job
+            self.paid.append(number)
+            self.credits[key] -= 1
+            return job
+
+    def paid_twice(self) -> int:
+        """How many payments repeated an earlier, equal request."""
+        with self.lock:
+            seen = [repr(sorted((k, str(v)) for k, v in self.jobs[n].fields.items() if k not in ("key", "track_id")))
+                    for n in self.paid]
+            return len(seen) - len(set(seen))
