@@ -13,6 +13,7 @@ import comfy.samplers
 import micro
 from aiohttp import web
 from comfy_api.latest import io
+
 from server import PromptServer
 
 micro.register()
