@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 import types
@@ -63,12 +62,6 @@ def interleaved(one: Callable[[], Any], other: Callable[[], Any], pairs: int) ->
 def figure(value: float, aim: str | None, unit: str) -> dict[str, Any]:
     """One figure of the contract."""
     return {"value": round(value, 4), "aim": aim, "unit": unit}
-
-
-def spread(ratios: list[float]) -> dict[str, dict[str, Any]]:
-    """Median and quartiles of a list of ratios, as figures to merge under a name."""
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return {"": figure(middle, None, "ratio"), "_q1": figure(low, None, "ratio"), "_q3": figure(high, None, "ratio")}
 
 
 def report(figures: dict[str, dict[str, Any]]) -> None:

@@ -86,7 +86,7 @@ def load_demo(file: Path = FILE) -> DemoModel:
 
 
 def load_pictures() -> tuple[Tensor, ...]:
-    """The bundled pictures, each [1, H, W, 3], 0 to 1. No choice about the model was made on what they show."""
+    """The bundled pictures, each [1, H, W, 3], 0 to 1, of combinations that the denoiser never saw in training."""
     return tuple(images.decode(file.read_bytes()) for file in PICTURES)
 
 

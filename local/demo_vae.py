@@ -11,7 +11,7 @@ GROUPS = 8
 
 
 class DemoAutoencoder(nn.Module):
-    """Pictures [B, 3, H, W] in -1..1 ↔ latents [B, C, H/8, W/8], with the two methods that `comfy.sd.VAE` calls.
+    """Pictures [B, 3, H, W] in -1..1 <-> latents [B, C, H/8, W/8], with the two methods that `comfy.sd.VAE` calls.
 
     The first and last step fold 4 × 4 pixels into channels, so that no convolution runs at full resolution.
     `operations` is a set of layers such as `comfy.ops.disable_weight_init`.
@@ -47,11 +47,11 @@ class DemoAutoencoder(nn.Module):
         )
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """[B, 3, H, W] → [B, C, H/8, W/8], about unit variance."""
+        """[B, 3, H, W] -> [B, C, H/8, W/8], about unit variance."""
         return self.encoder(pictures)
 
     def decode(self, latents: Tensor, **_: Any) -> Tensor:
-        """[B, C, h, w] → [B, 3, 8h, 8w], about -1..1."""
+        """[B, C, h, w] -> [B, 3, 8h, 8w], about -1..1."""
         return self.decoder(latents)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from comfy_api.latest import io
@@ -9,7 +10,7 @@ from comfy_api.latest import io
 from ..mixing import images as pictures
 from ..mixing import weights as rows
 from ..mixing.errors import MixError
-from ..mixing.mix import Ingredient, Mix, mixed
+from ..mixing.mix import Ingredient, Kind, Mix, mixed
 from .types import MENU, ImageMix, MixWeights
 
 MAX_SOCKETS = 10
@@ -113,9 +114,7 @@ class ImageMixerAddImage(io.ComfyNode):
         mix: Mix | None = None,
         region: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
-        area = pictures.region(region) if region is not None else None
-        added = tuple(Ingredient("image", picture, area, start, end) for picture in pictures.pictures(image))
-        return io.NodeOutput((mix or Mix()).appended(added, ((weight,) * len(added),)))
+        return io.NodeOutput(_added(mix, "image", pictures.pictures(image), weight, region, start, end))
 
 
 class ImageMixerAddText(io.ComfyNode):
@@ -153,8 +152,7 @@ class ImageMixerAddText(io.ComfyNode):
         mix: Mix | None = None,
         region: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
-        area = pictures.region(region) if region is not None else None
-        return io.NodeOutput((mix or Mix()).appended((Ingredient("text", text, area, start, end),), ((weight,),)))
+        return io.NodeOutput(_added(mix, "text", (text,), weight, region, start, end))
 
 
 class ImageMixerAddURL(io.ComfyNode):
@@ -188,8 +186,22 @@ class ImageMixerAddURL(io.ComfyNode):
         mix: Mix | None = None,
         region: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
-        area = pictures.region(region) if region is not None else None
-        return io.NodeOutput((mix or Mix()).appended((Ingredient("url", url.strip(), area, start, end),), ((weight,),)))
+        return io.NodeOutput(_added(mix, "url", (url.strip(),), weight, region, start, end))
+
+
+def _added(
+    mix: Mix | None,
+    kind: Kind,
+    contents: Iterable[Any],
+    weight: float,
+    region: io.Mask.Type | None,
+    start: float,
+    end: float,
+) -> Mix:
+    """The mix with an ingredient for each of `contents` behind its own, all with one weight, region and span."""
+    area = pictures.region(region) if region is not None else None
+    ingredients = tuple(Ingredient(kind, content, area, start, end) for content in contents)
+    return (mix or Mix()).appended(ingredients, ((weight,) * len(ingredients),))
 
 
 def _weight_input() -> io.Float.Input:

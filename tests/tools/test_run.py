@@ -153,6 +153,8 @@ def test_an_interrupt_stops_the_prompt(tmp_path: Path, server: Server, number: s
     process = subprocess.Popen(
         [*COMMAND, written(tmp_path, api("Slow")), "--server", server.url], cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUTF8": "1"},
+        # A shell starts what it runs in the background deaf to Ctrl-C, and that is inherited.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 10
     running: list[Any] = []

@@ -24,7 +24,7 @@ FILLERS = ("a", "an", "the", "on", "in", "at", "with", "of", "and", "picture", "
 
 
 def codes() -> Tensor:
-    """One vector a value [20, 128], orthogonal to each other, so that four of them add up to length √128."""
+    """One vector a value [20, 128], orthogonal to each other, so that four of them add up to length sqrt128."""
     noise = torch.randn(WIDTH, sum(scenes.SIZES), generator=scenes.generator(_CODE_SEED), dtype=torch.float64)
     basis = torch.linalg.qr(noise)[0].T
     table: Tensor = (basis * (WIDTH / len(scenes.SIZES)) ** 0.5).float()
@@ -32,7 +32,7 @@ def codes() -> Tensor:
 
 
 def caption_vectors(factors: Tensor, known: Tensor | None = None) -> Tensor:
-    """Factors [B, 4], of which only those `known` [B, 4] are said → vectors [B, 128]."""
+    """Factors [B, 4], of which only those `known` [B, 4] are said -> vectors [B, 128]."""
     starts = torch.tensor([0, *scenes.SIZES[:-1]]).cumsum(0)
     rows = codes()[factors + starts]
     if known is not None:
@@ -41,7 +41,7 @@ def caption_vectors(factors: Tensor, known: Tensor | None = None) -> Tensor:
 
 
 def read(vectors: Tensor) -> list[Tensor]:
-    """Vectors [B, 128] → for each factor how much of each value they hold [B, n], 1 for one that is there."""
+    """Vectors [B, 128] -> for each factor how much of each value they hold [B, n], 1 for one that is there."""
     table = codes()
     length = WIDTH / len(scenes.SIZES)
     return list(torch.split(vectors @ table.T / length, list(scenes.SIZES), dim=-1))

@@ -16,7 +16,7 @@ _MEANING = {
     "trace_middle": "both leave a trace in the exact middle",
     "text_pull": f"one word of weight 1.5 beats a picture of weight 0.5, worst factor ({WORDS} pictures a factor)",
     "swap_difference": "greatest difference of a pixel when ingredients swap places together with their weights",
-    "seconds_per_image": "one picture alone on two processor cores",
+    "seconds_per_image": "one picture alone, on one processor core",
     "size_mb": "everything in this folder",
 }
 

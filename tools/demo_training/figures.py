@@ -118,7 +118,7 @@ def text_pull(make: Make, judge: Judge, combinations: Tensor, count: int = WORDS
 
 
 def _right(judge: Judge, pictures: Tensor, factors: Tensor) -> Tensor:
-    """Whether the judge reads each factor of pictures [B, …] as given [B, 4] → bool [B, 4]."""
+    """Whether the judge reads each factor of pictures [B, …] as given [B, 4] -> bool [B, 4]."""
     found = torch.stack([p.argmax(dim=-1) for p in judge.probabilities(pictures)], dim=1)
     return found == factors
 

@@ -53,7 +53,7 @@ def finish(work: Path, root: Path) -> None:
 def measure(root: Path) -> dict[str, dict[str, Any]]:
     """The figures of benchmarks/demo.py, run in a process of its own."""
     comfyui = str(Path(comfy.__path__[0]).parent)
-    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": comfyui, "TQDM_DISABLE": "1"}
+    environment = {**os.environ, "PYTHONPATH": comfyui, "TQDM_DISABLE": "1"}
     command = [sys.executable, str(root / "benchmarks" / "demo.py")]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     log.info("%s", done.stdout)

@@ -12,7 +12,7 @@ CHANNELS = (24, 48, 72, 96)
 
 
 class Judge(nn.Module):
-    """Four separate small convolutional networks: pictures [B, 3, 64, 64] in 0..1 → logits of each factor [B, n]."""
+    """Four separate small convolutional networks: pictures [B, 3, 64, 64] in 0..1 -> logits of each factor [B, n]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, pictures: Tensor) -> list[Tensor]:
-        """Pictures [B, 3, 64, 64] in 0..1 → the probability of each value of each factor [B, n]."""
+        """Pictures [B, 3, 64, 64] in 0..1 -> the probability of each value of each factor [B, n]."""
         return [logits.softmax(dim=-1) for logits in self(pictures)]
 
 

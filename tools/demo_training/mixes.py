@@ -102,7 +102,7 @@ def drop_all(asked: Asked, source: torch.Generator) -> Asked:
 
 
 def _shares(image_weights: Tensor, text_weight: Tensor, known: Tensor) -> Tensor:
-    """How likely each factor comes from each of three pictures and a text: [B, 3], [B], [B, 4] → [B, 4, 4].
+    """How likely each factor comes from each of three pictures and a text: [B, 3], [B], [B, 4] -> [B, 4, 4].
 
     Pictures share by weight. A text counts for what it says only, and more than its weight there: it asks for one
     thing, a picture for all of them.

@@ -62,7 +62,7 @@ TEXT_CONFIG: dict[str, Any] = {
 
 
 def vision_tower(seed: int = 2) -> Any:
-    """The untrained vision tower: pictures [B, 3, 64, 64] in -1..1 → (…, …, embeddings [B, 128], …)."""
+    """The untrained vision tower: pictures [B, 3, 64, 64] in -1..1 -> (…, …, embeddings [B, 128], …)."""
     tower = comfy.clip_model.CLIPVisionModelProjection(
         VISION_CONFIG, torch.float32, "cpu", comfy.ops.disable_weight_init
     )
@@ -78,7 +78,7 @@ def text_tower(seed: int = 3) -> Any:
 
 
 def unet(seed: int = 4) -> Any:
-    """The untrained denoiser: (latents [B, 12, 8, 8], steps [B], context [B, N, 128]) → v [B, 12, 8, 8]."""
+    """The untrained denoiser: (latents [B, 12, 8, 8], steps [B], context [B, N, 128]) -> v [B, 12, 8, 8]."""
     model = UNetModel(**UNET_CONFIG, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
     _begin(model, seed)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def unet(seed: int = 4) -> Any:
 
 
 def embed(tower: Any, pictures: Tensor) -> Tensor:
-    """Pictures [B, 3, 64, 64] in 0..1 → projected embeddings [B, 128], as ComfyUI's encode_image makes them."""
+    """Pictures [B, 3, 64, 64] in 0..1 -> projected embeddings [B, 128], as ComfyUI's encode_image makes them."""
     embeddings: Tensor = tower(pixel_values=pictures * 2 - 1)[2]
     return embeddings
 

@@ -62,7 +62,7 @@ def generator(seed: int) -> torch.Generator:
 
 
 def combination_factors(index: Tensor) -> Tensor:
-    """Numbers of combinations [N] → factors [N, 4]."""
+    """Numbers of combinations [N] -> factors [N, 4]."""
     columns = []
     for size in reversed(SIZES):
         columns.append(index % size)
@@ -71,7 +71,7 @@ def combination_factors(index: Tensor) -> Tensor:
 
 
 def combination_index(factors: Tensor) -> Tensor:
-    """Factors [..., 4] → numbers of combinations [...]."""
+    """Factors [..., 4] -> numbers of combinations [...]."""
     index = torch.zeros_like(factors[..., 0])
     for column, size in enumerate(SIZES):
         index = index * size + factors[..., column]

@@ -55,7 +55,7 @@ class TextStudent(nn.Module):
         tower.get_input_embeddings().weight.requires_grad_(False)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """Rows of the table [B, T] (0 unknown) and token counts [B] → projected vectors [B, 128].
+        """Rows of the table [B, T] (0 unknown) and token counts [B] -> projected vectors [B, 128].
 
         The tower's own steps on T positions instead of 77: it is causal, so those behind the end change nothing.
         """
