@@ -23,6 +23,8 @@ ETA_FACTORS = (0.3, 0.6, 1.0, 1.7, 3.0)
 POLL_EVERY = 5.0
 IN_FLIGHT, SCHEDULED, SCHEDULED_SECONDS = 5, 20, 4.0
 UPLOAD_SECONDS = 1.0
+BESIDE_SECONDS, BESIDE_STEPS, PAIRS = 12.0, 50, 4
+REUSES = 3
 
 
 def alias() -> None:
@@ -135,6 +137,44 @@ def schedule_ratio(folder: Path) -> float:
     return took / (SCHEDULED / IN_FLIGHT * SCHEDULED_SECONDS)
 
 
+def beside_local(folder: Path) -> float:
+    """Seconds of a local node's sampling beside a remote job that is polled all the while, over those of it alone."""
+    from image_mixer.tests.comfyui.live import report_of
+    from image_mixer.tests.comfyui.remote_scene import scene
+    from image_mixer.tests.comfyui.test_remote_node import beside_a_sampler
+
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    with scene(folder / "beside", took=BESIDE_SECONDS) as live:
+        for number in range(2 * PAIRS + 2):
+            beside = number % 2 == 1
+            prompt = beside_a_sampler(number)
+            prompt["slow"]["inputs"] |= {"seed": 2000 + number, "steps": BESIDE_STEPS, "width": 64, "height": 64}
+            prompt["told"] = {"class_type": "PreviewAny", "inputs": {"source": ["local", 2]}}
+            if not beside:
+                for name in ("remote", "save", "show"):
+                    del prompt[name]
+            told = report_of(live.good(prompt), "told")
+            if number >= 2:  # the first of each loads the models
+                seconds[beside].append(told["seconds"]["sample"])
+    return statistics.median(b / a for a, b in zip(seconds[False], seconds[True], strict=True))
+
+
+def reuse(folder: Path) -> float:
+    """Seconds of a finished graph run again in a new server, as its page sees it; nothing is sent."""
+    from image_mixer.tests.comfyui.remote_scene import remote_graph, scene
+
+    took = []
+    with scene(folder / "reuse") as live:
+        live.good(remote_graph(recipe={"samples": 2}))
+        for _ in range(REUSES):
+            live.server.restart()
+            before, begun = live.calls, time.monotonic()
+            live.good(remote_graph(recipe={"samples": 2}))
+            took.append(time.monotonic() - begun)
+            assert live.calls == before
+    return statistics.median(took)
+
+
 def main() -> None:
     """Measures one after the other, and prints."""
     alias()
@@ -147,6 +187,7 @@ def main() -> None:
              ("poll_advantage", theirs / ours, ">= 5", "times")],
             [("upload4_ratio", upload_ratio(folder), "<= 1.5", "times"),
              ("schedule_ratio", schedule_ratio(folder), "<= 1.1", "times")],
+            [("beside_local_ratio", beside_local(folder), "<= 1.05", "times"), ("reuse_s", reuse(folder), "<= 0.5", "s")],
         )
         print(json.dumps({
             name: {"value": round(value, 3), "aim": aim, "unit": unit} for name, value, aim, unit in figures

@@ -182,8 +182,8 @@ class Engine:
         key = self._credentials.key(endpoint.credential)
         if key is None:
             raise EngineError(
-                f"There is no key for {endpoint.name}: set one in ComfyUI's settings under Image Mixer, or the "
-                f"environment variable {endpoint.credential} on the server.", NO_KEY,
+                f"There is no key for {endpoint.name}: set the environment variable {endpoint.credential} on the server, "
+                "or store one as the README says.", NO_KEY,
             )
         return Client(endpoint, key, self._transport, self._resolve, self._pictures.check)
 

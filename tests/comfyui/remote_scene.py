@@ -88,6 +88,7 @@ class Scene(Live):
 @contextlib.contextmanager
 def scene(base: Path, took: float = 0.2, **more: Any) -> Iterator[Scene]:
     """A server on the base directory `base`, whose profiles lead to a stand-in."""
+    base.mkdir(exist_ok=True)
     prepared(base)
     with Service(manners=Manners(took=[took], queue_limit=10), keys=(KEY,)).start() as service:
         private = base / "user" / "__image_mixer"

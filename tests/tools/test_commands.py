@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_mixer.tools.comfy_tool import bench, programs, soak, tiers
+from image_mixer.remote.endpoints import load_settings
+from image_mixer.tools.comfy_tool import bench, programs, service, soak, tiers
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
 from image_mixer.tools.comfy_tool.main import main, parser
 from image_mixer.tools.comfy_tool.sandbox import Sandbox
@@ -37,6 +38,7 @@ class TestTheEntry:
             (("serve", "--port", "70000"), 2, "a port is a number from 0 to 65535"),
             (("serve", "--version", "0.1"), 2, "invalid choice: '0.1'"),
             (("serve", "--comfyui", "/nowhere/at/all"), 2, "holds no ComfyUI"),
+            (("test", "--live"), 2, "nothing was sent: add --yes to pay for it"),
             (("serve", "--unknown"), 2, "unrecognized arguments: --unknown"),
             (("run", "x.json", "--", "-k"), 2, "run takes no arguments after --"),
             (("run", "/nowhere.json"), 2, "cannot be read"),
@@ -251,3 +253,14 @@ class TestPrograms:
         node.chmod(0o755)
         assert programs.node_major(node) == major
         assert programs.node_major(tmp_path / "gone") == 0
+
+
+class TestWithService:
+    def test_profiles_are_written_over_ours_and_never_over_the_owners(self, tmp_path: Path) -> None:
+        file = service.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:1/api/v6"})
+        service.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:2/api/v6"})
+        assert load_settings(file).endpoint("modelslab v6").base_url == "http://127.0.0.1:2/api/v6"
+        file.write_text("# mine\n", encoding="utf-8")
+        with pytest.raises(ToolError, match="is there already, and yours"):
+            service.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:3/api/v6"})
+        assert file.read_text(encoding="utf-8") == "# mine\n"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import bench, demo, pins, run, serve, tiers
+from . import bench, demo, live, pins, run, serve, tiers
 from .errors import ToolError
 
 INTERRUPTED = 130
@@ -55,7 +55,10 @@ def parser() -> argparse.ArgumentParser:
                                  allow_abbrev=False)
     tested.add_argument("--tier", choices=tiers.TIERS,
                         help="one tier (default: pure, comfyui and a browser smoke test)")
-    tested.set_defaults(action=tiers.command)
+    tested.add_argument("--live", action="store_true",
+                        help="instead: a few calls to the real service, with your key; costs money")
+    tested.add_argument("--yes", action="store_true", help="with --live: pay for it")
+    tested.set_defaults(action=_test)
 
     measured = commands.add_parser("bench", help="measure: figures with their aims")
     measured.add_argument("name", metavar="NAME", nargs="?", help="a script in benchmarks/; without it, lists them")
@@ -89,6 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _test(options: argparse.Namespace) -> int:
+    return live.command(options) if options.live else tiers.command(options)
 
 
 def _install_options(command: argparse.ArgumentParser) -> None:

@@ -194,7 +194,7 @@ class Server:
             try:
                 self._process = subprocess.Popen(
                     command, cwd=self.install.comfyui, stdin=subprocess.PIPE, stdout=sink, stderr=subprocess.STDOUT,
-                    env={**clean_environment(), **self._env}, **_own_group(),
+                    env={**clean_environment(), **self._env}, **own_group(),
                 )
             except OSError as error:
                 message = f"{self.install.python} could not be started ({error}): name another with --python"
@@ -263,7 +263,7 @@ def _reachable(listen: str) -> str:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(first, first)
 
 
-def _own_group() -> dict[str, Any]:
+def own_group() -> dict[str, Any]:
     """A group of its own, so that Ctrl-C reaches this program alone, which then ends ComfyUI in order."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

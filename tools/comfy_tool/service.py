@@ -12,6 +12,7 @@ from pathlib import Path
 from .errors import ToolError
 from .places import ROOT
 from .sandbox import clean_environment
+from .server import own_group
 
 SCRIPT = ROOT / "tests" / "service" / "app.py"
 PRIVATE = Path("user") / "__image_mixer"
@@ -25,7 +26,9 @@ def stand_in(python: Path) -> Iterator[str]:
     """The stand-in in a process of its own, on a free port; gives its address. Raises ToolError. `python` is one that
     has Pillow."""
     command = [str(python), "-u", str(SCRIPT), "--port", "0", "--key", DEMO_KEY]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment(), cwd=SCRIPT.parent)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=clean_environment(), cwd=SCRIPT.parent, **own_group()
+    )
     try:
         line = process.stdout.readline() if process.stdout else ""
         address = next((word.removesuffix("/api/v6") for word in line.split() if word.endswith("/api/v6")), "")
