@@ -7,7 +7,7 @@ from image_mixer.local.demo_vae import DemoAutoencoder
 from torch import Tensor
 
 from . import scenes
-from .loop import Loss
+from .loop import Loss, half_precision
 
 CONFIG = {"latent_channels": 12, "encoder_channels": 48, "coarse_channels": 96, "fine_channels": 64}
 LATENT_NOISE = 0.2
@@ -31,7 +31,7 @@ def loss_of(model: DemoAutoencoder, batch: int = 64) -> Loss:
         view[: batch * 3 // 4] = torch.tensor([0.0, 0.0, 1.0])
         pictures = (scenes.draw(batch_scenes, 64, view) * 2 - 1).contiguous(memory_format=torch.channels_last)
         strength = LATENT_NOISE * torch.rand(batch, 1, 1, 1, generator=source)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             latents = model.encode(pictures).float()
             noise = torch.randn(latents.shape, generator=source)
             drawn = model.decode(latents + strength * noise).float()

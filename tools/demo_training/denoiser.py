@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import mixes
-from .loop import Loss
+from .loop import Loss, half_precision
 from .pool import Pool
 
 STEPS = 1000
@@ -42,7 +42,7 @@ def loss_of(model: Any, pool: Pool, spoken: mixes.Spoken | None, batch: int, rec
         noised = (asked.latents + sigma * noise) * scale
         wanted = (noise - sigma * asked.latents) * scale
         noised = noised.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             made = model(noised, step.float(), context=asked.tokens)
         value: Tensor = (made.float() - wanted).square().mean()
         return value

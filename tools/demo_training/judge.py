@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from . import scenes
-from .loop import Loss
+from .loop import Loss, half_precision
 
 CHANNELS = (24, 48, 72, 96)
 
@@ -41,7 +41,7 @@ def loss_of(judge: Judge, batch: int = 64) -> Loss:
     def loss(source: torch.Generator) -> Tensor:
         batch_scenes = scenes.sample(combinations, batch, source)
         pictures = worn(scenes.draw(batch_scenes), source).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             read = judge(pictures)
         parts = [
             nn.functional.cross_entropy(logits.float(), batch_scenes.factors[:, column], label_smoothing=0.02)

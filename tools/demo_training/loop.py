@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, autocast, distributed, nn
 
 log = logging.getLogger("demo_training")
 
@@ -75,6 +75,11 @@ class Team:
         all_states = [torch.empty_like(mine) for _ in range(self.size)]
         distributed.all_gather(all_states, mine)
         return all_states
+
+
+def half_precision() -> autocast:
+    """The block's products in bfloat16 on the CPU, the weights in float32. For training alone, which ComfyUI takes no part in."""
+    return autocast("cpu", torch.bfloat16)
 
 
 def fit(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from . import captions, scenes
-from .loop import Loss
+from .loop import Loss, half_precision
 from .mixes import Spoken
 from .networks import WIDTH, embed
 
@@ -26,7 +26,7 @@ def vision_loss(tower: Any, combinations: Tensor, batch: int = 64) -> Loss:
         view[: batch // 2] = torch.tensor([0.0, 0.0, 1.0])
         pictures = scenes.draw(batch_scenes, 64, view)
         pictures = (pictures + 0.03 * torch.randn(pictures.shape, generator=source)).clamp(0, 1)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision():
             made = embed(tower, pictures).float()
         value = (made - captions.caption_vectors(batch_scenes.factors)).square().mean()
         for column, held in enumerate(captions.read(made)):
