@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d, GroupNorm, Linear
 
 from . import scenes
 from .loop import Loss, half_precision
@@ -77,7 +78,7 @@ def _reader(values: int) -> nn.Module:
     layers: list[nn.Module] = []
     before = 3
     for channels in CHANNELS:
-        layers += [nn.Conv2d(before, channels, 3, stride=2, padding=1), nn.GroupNorm(8, channels), nn.SiLU()]
+        layers += [Conv2d(before, channels, 3, stride=2, padding=1), GroupNorm(8, channels), nn.SiLU()]
         before = channels
-    layers += [nn.Flatten(), nn.Linear(before * 16, 64), nn.SiLU(), nn.Linear(64, values)]
+    layers += [nn.Flatten(), Linear(before * 16, 64), nn.SiLU(), Linear(64, values)]
     return nn.Sequential(*layers)
