@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,6 +11,9 @@ from .errors import InputError
 from .weights import Row, formatted
 
 FORMAT = "image-mixer-report/1"
+
+LONGEST_ROW = 12
+"""Most pictures of one engine that a sheet of two engines sets in one row."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,67 @@ def handed_over(engine: str, reason: str, other_report: str | None) -> str:
     return to_json(Report(engine=engine, recipe="", images=images, handed_over=reason, other=other))
 
 
-def captions(report: str) -> list[str]:
-    """A caption an image from the JSON text of a report. Raises InputError on text that is none."""
-    return [_image(fields).caption for fields in _read(report)["images"]]
+def captions(report: str, compared: bool = False) -> list[str]:
+    """A caption an image from the JSON text of a report; `compared` with the engine and the seconds that its run took.
+
+    "0.5, 0.7 · seed 3", or "local · 0.5, 0.7 · seed 3 · 4.2 s". Raises InputError on text that is none.
+    """
+    fields = _read(report)
+    lines = [_image(image).caption for image in fields["images"]]
+    if not compared:
+        return lines
+    before, after = f"{_maker(fields)} · ", _duration(fields)
+    return [f"{before}{line}{after}" for line in lines]
+
+
+def samples(report: str) -> int:
+    """Images a variant in the JSON text of a report; 1 where it has none. Raises InputError on text that is none."""
+    return max((_image(image).sample for image in _read(report)["images"]), default=0) + 1
+
+
+def lines(typed: str, texts: Sequence[str], compared: bool = False) -> list[str] | None:
+    """The captions of a sheet: those `typed`, a line each, else those of the reports `texts`; None where there are none."""
+    if typed.strip():
+        return typed.strip().splitlines()
+    return [line for text in texts for line in captions(text, compared)] or None
+
+
+def columns(texts: Sequence[str], cells: int, others: int = 0) -> int:
+    """Pictures a row of a sheet of `cells` pictures and `others` beside them; 0 where their number alone should say.
+
+    The samples of a variant stand in a row, so that seeds go across and weights down. Two engines get rows of their own.
+    """
+    if len(texts) == 1 + bool(others) and (across := samples(texts[0])) > 1:
+        return across
+    return cells if cells == others <= LONGEST_ROW else 0
+
+
+def by_batch(texts: Sequence[str], batches: int) -> list[str | None]:
+    """The report that is saved with each of `batches`: its own, or all of them as a JSON list where their numbers differ."""
+    if len(texts) == batches:
+        return list(texts)
+    if len(texts) <= 1:
+        return [*texts, None][:1] * batches
+    return [f"[{','.join(texts)}]"] * batches
+
+
+def _maker(fields: dict[str, Any]) -> str:
+    """The engine that really made the images; behind a hand-over the one that it stood in for comes after it."""
+    last = _last(fields)
+    return f"{last.get('engine')}" + ("" if last is fields else f" for {fields.get('engine')}")
+
+
+def _duration(fields: dict[str, Any]) -> str:
+    """ " · 4.2 s" for the run of the engine that made the images, or nothing where no stage was timed."""
+    stages = _last(fields).get("seconds")
+    times = [time for time in stages.values() if isinstance(time, int | float)] if isinstance(stages, dict) else []
+    return f" · {sum(times):.1f} s" if times else ""
+
+
+def _last(fields: dict[str, Any]) -> dict[str, Any]:
+    while isinstance(other := fields.get("other"), dict):
+        fields = other
+    return fields
 
 
 def _read(report: str) -> dict[str, Any]:

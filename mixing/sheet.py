@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .errors import InputError
 from .images import MAX_PIXELS, pil_to_tensor, tensor_to_pil
+
+Layout = Literal["rows", "triangle"]
+LAYOUTS: tuple[Layout, ...] = ("rows", "triangle")
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -38,6 +42,7 @@ def contact_sheet(
     columns: int = 0,
     gap: int = 8,
     cell: int = 0,
+    layout: Layout = "rows",
 ) -> Tensor:
     """One picture [1, H, W, 3], float32, 0 to 1, of all `pixels`: a batch [B, H, W, C], or pictures of any sizes.
 
@@ -45,8 +50,11 @@ def contact_sheet(
     `gap` is the distance between cells and to the edge, in pixels. A cell is as large as the largest width and height;
     `cell`, where not 0, is the length in pixels that its longer side is scaled to. Pictures of other sizes are fitted
     into it. A caption stands under its picture in at most CAPTION_LINES lines, cut with an ellipsis.
-    Raises InputError without a picture, where the captions are not as many as the pictures, on a negative number, and
-    where the sheet would have more than MAX_PIXELS pixels; ImageError as `images.picture` does.
+    Layout "triangle" sets 1, 2, 3, ... pictures in rows, each row in the middle, so that the simplex sweep of three
+    ingredients has each alone in a corner; `columns` then means nothing.
+    Raises InputError without a picture, where a triangle is not full, where the captions are not as many as the
+    pictures, on a negative number, and where the sheet would have more than MAX_PIXELS pixels; ImageError
+    as `images.picture` does.
     """
     for name, value in (("columns", columns), ("gap", gap), ("cell", cell)):
         if value < 0:
@@ -67,9 +75,13 @@ def contact_sheet(
     space = size // 3
     row = height + (line_height * max(map(len, lines)) + 2 * space if any(lines) else 0)
 
-    columns = min(columns, len(images)) or _columns(len(images), column + gap, row + gap)
-    rows = math.ceil(len(images) / columns)
-    sheet_size = (columns * (column + gap) + gap, rows * (row + gap) + gap)
+    if layout == "triangle":
+        places = _triangle(len(images))
+    else:
+        columns = min(columns, len(images)) or _columns(len(images), column + gap, row + gap)
+        places = [(float(number % columns), number // columns) for number in range(len(images))]
+    across, down = max(place[0] for place in places) + 1, places[-1][1] + 1
+    sheet_size = (round(across * (column + gap)) + gap, down * (row + gap) + gap)
     if math.prod(sheet_size) > MAX_PIXELS:
         raise InputError(
             f"The contact sheet would have {sheet_size[0]} x {sheet_size[1]} pixels: "
@@ -79,14 +91,25 @@ def contact_sheet(
     sheet = Image.new("RGB", sheet_size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for number, image in enumerate(images):
-        left = gap + number % columns * (column + gap)
-        top = gap + number // columns * (row + gap)
+        left = gap + round(places[number][0] * (column + gap))
+        top = gap + places[number][1] * (row + gap)
         fitted = _fitted(image, width, height)
         sheet.paste(fitted, (left + (column - fitted.width) // 2, top + (height - fitted.height) // 2))
         for k, line in enumerate(lines[number] if lines else ()):
             indent = (column - font.getlength(line)) // 2
             draw.text((left + indent, top + height + space + k * line_height), line, fill=INK, font=font)
     return pil_to_tensor(sheet)
+
+
+def _triangle(count: int) -> list[tuple[float, int]]:
+    """(column, row) of each cell of a triangle that stands on its longest row, in row order; columns go by halves."""
+    rows = math.isqrt(2 * count)
+    if rows * (rows + 1) // 2 != count:
+        raise InputError(
+            f"A triangle has 1, 3, 6, 10, 15, ... pictures, not {count}: use the simplex sweep of three ingredients "
+            "and one sample, or layout rows."
+        )
+    return [((rows - 1 - row) / 2 + k, row) for row in range(rows) for k in range(row + 1)]
 
 
 def _cell_size(images: list[Image.Image], cell: int) -> tuple[int, int]:

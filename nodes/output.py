@@ -11,7 +11,7 @@ from comfy_api.latest import io, ui
 
 from ..mixing import images as pictures
 from ..mixing import report as reports
-from ..mixing.sheet import contact_sheet
+from ..mixing.sheet import LAYOUTS, contact_sheet
 from .types import MENU
 
 _DRAWER = f"{MENU}/output"
@@ -49,7 +49,26 @@ class ImageMixerSheet(io.ComfyNode):
                     min=0,
                     max=100,
                     optional=True,
-                    tooltip="Pictures a row. 0 chooses by their number.",
+                    tooltip="Pictures a row. 0 chooses: the samples of a variant where there are several, else by their number.",
+                ),
+                io.Combo.Input(
+                    "layout",
+                    options=list(LAYOUTS),
+                    default=LAYOUTS[0],
+                    optional=True,
+                    tooltip="rows, or triangle for the simplex sweep of three pictures: each alone in a corner, the mixtures "
+                    "between.",
+                ),
+                io.Image.Input(
+                    "beside",
+                    optional=True,
+                    tooltip="Another engine's pictures of the same recipe, in rows of their own. Unconnected: none.",
+                ),
+                io.String.Input(
+                    "beside_report",
+                    optional=True,
+                    force_input=True,
+                    tooltip="The report of those; captions then name engine and time too. Unconnected: none.",
                 ),
             ],
             outputs=[io.Image.Output("image", tooltip="One picture of all.")],
@@ -62,11 +81,15 @@ class ImageMixerSheet(io.ComfyNode):
         captions: list[str] | None = None,
         report: list[str] | None = None,
         columns: list[int] | None = None,
+        layout: list[str] | None = None,
+        beside: list[io.Image.Type] | None = None,
+        beside_report: list[str] | None = None,
     ) -> io.NodeOutput:
-        typed = (captions or [""])[0].strip()
-        lines = typed.splitlines() if typed else [line for text in report or [] for line in reports.captions(text)]
-        cells = [cell for batch in images for cell in batch]
-        return io.NodeOutput(contact_sheet(cells, lines or None, columns=(columns or [0])[0]))
+        cells, others = ([cell for batch in batches or [] for cell in batch] for batches in (images, beside))
+        texts = [*(report or []), *(beside_report or [])]
+        lines = reports.lines((captions or [""])[0], texts, compared=bool(beside_report))
+        across = (columns or [0])[0] or reports.columns(texts, len(cells), len(others))
+        return io.NodeOutput(contact_sheet([*cells, *others], lines, across, layout=(layout or LAYOUTS)[0]))
 
 
 class ImageMixerSave(io.ComfyNode):
@@ -79,6 +102,7 @@ class ImageMixerSave(io.ComfyNode):
             description="Saves PNGs with the report beside ComfyUI's own metadata; drop one on the canvas to get the graph back.",
             search_aliases=["save image", "export", "png"],
             is_output_node=True,
+            is_input_list=True,
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             inputs=[
                 io.Image.Input("images", tooltip="The pictures to save."),
@@ -92,23 +116,36 @@ class ImageMixerSave(io.ComfyNode):
                     "report",
                     optional=True,
                     force_input=True,
-                    tooltip="An engine's report, saved in each PNG. Unconnected: none.",
+                    tooltip="An engine's report, saved in each PNG; of a list of reports each goes with its pictures, or all "
+                    "of them with the one sheet. Unconnected: none.",
                 ),
             ],
             outputs=[],
         )
 
     @classmethod
-    def execute(cls, images: io.Image.Type, filename_prefix: str, report: str | None = None) -> io.NodeOutput:
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory(), images.shape[2], images.shape[1]
-        )
-        saved = []
-        for index, image in enumerate(images):
-            file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
-            (Path(folder) / file).write_bytes(pictures.encode_png(image, _metadata(cls.hidden, report)))
-            saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
+    def execute(
+        cls, images: list[io.Image.Type], filename_prefix: list[str], report: list[str] | None = None
+    ) -> io.NodeOutput:
+        saved = [
+            result
+            for batch, text in zip(images, reports.by_batch(report or [], len(images)), strict=True)
+            for result in _saved(batch, filename_prefix[0], _metadata(cls.hidden, text))
+        ]
         return io.NodeOutput(ui=ui.SavedImages(saved))
+
+
+def _saved(batch: io.Image.Type, prefix: str, metadata: dict[str, str]) -> list[ui.SavedResult]:
+    """The PNGs of a batch, numbered on from those that are there."""
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory(), batch.shape[2], batch.shape[1]
+    )
+    saved = []
+    for index, image in enumerate(batch):
+        file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
+        (Path(folder) / file).write_bytes(pictures.encode_png(image, metadata))
+        saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
+    return saved
 
 
 def _metadata(hidden: io.HiddenHolder, report: str | None) -> dict[str, str]:

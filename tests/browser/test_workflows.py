@@ -27,10 +27,14 @@ IMAGES = {
     "advanced_apply": 1,
     "saved_embeds": 1,
     "remote_mix": 1,
+    "fallback": 1,
+    "side_by_side": 1,
+    "triangle": 1,
+    "weights_and_seeds": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 
-SMALLEST = {"remote_mix": {"width": 256, "height": 256}}
+SMALLEST = {name: {"width": 256, "height": 256} for name in ("remote_mix", "fallback", "side_by_side")}
 """Sides below which a service takes no recipe."""
 
 each_workflow_in_each_mode = pytest.mark.parametrize(

@@ -52,3 +52,44 @@ def test_any_text_ends_in_the_packs_own_error(text: str) -> None:
         report.captions(text)
     except MixError as error:
         assert "\n" not in str(error)
+
+
+def test_compared_captions_name_the_engine_and_its_time() -> None:
+    text = report.to_json(made(seconds={"encode": 0.2, "sample": 4.0}))
+    assert report.captions(text, compared=True) == [
+        "local · 0.5, 0.7 · seed 3 · 4.2 s", "local · 1, 0 · seed ? · 4.2 s"
+    ]  # fmt: skip
+    handed = report.handed_over("remote", "no key", text)
+    assert report.captions(handed, compared=True)[0] == "local for remote · 0.5, 0.7 · seed 3 · 4.2 s"
+    assert report.captions(report.to_json(made()), compared=True)[0] == "local · 0.5, 0.7 · seed 3"
+
+
+def test_typed_captions_come_before_those_of_reports() -> None:
+    text = report.to_json(made())
+    assert report.lines("a\nb", [text]) == ["a", "b"]
+    assert report.lines(" ", [text, text]) == 2 * report.captions(text)
+    assert report.lines("", []) is None
+
+
+def sampled(variants: int, samples: int) -> str:
+    images = tuple(report.MadeImage(v, s, s, (1.0,)) for v in range(variants) for s in range(samples))
+    return report.to_json(made(images=images))
+
+
+def test_seeds_go_across_and_engines_have_rows_of_their_own() -> None:
+    assert report.columns([sampled(3, 4)], 12) == 4
+    assert report.columns([sampled(9, 1)], 9) == 0
+    assert report.columns([sampled(9, 1), sampled(9, 1)], 9, 9) == 9
+    assert report.columns([sampled(3, 4), sampled(3, 4)], 12, 12) == 4
+    assert report.columns([sampled(100, 1), sampled(100, 1)], 100, 100) == 0
+    assert report.columns([sampled(1, 1)] * 4, 4) == 0
+    assert report.columns([], 5) == 0
+
+
+def test_each_batch_is_saved_with_its_report_or_one_sheet_with_all() -> None:
+    one, two = sampled(1, 1), sampled(2, 1)
+    assert report.by_batch([], 2) == [None, None]
+    assert report.by_batch([one], 3) == [one] * 3
+    assert report.by_batch([one, two], 2) == [one, two]
+    (both,) = report.by_batch([one, two], 1)
+    assert [fields["images"] for fields in json.loads(both or "")] == [json.loads(t)["images"] for t in (one, two)]

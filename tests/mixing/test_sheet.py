@@ -57,6 +57,23 @@ def test_columns(count: int, columns: int, expected: tuple[int, int]) -> None:
     assert columns_and_rows(contact_sheet([solid(16, 16)] * count, columns=columns, gap=4)) == expected
 
 
+def test_a_triangle_has_the_ingredients_alone_in_its_corners() -> None:
+    levels = [0.4 + 0.1 * k for k in range(6)]
+    result = contact_sheet(torch.stack([solid(4, 4, level) for level in levels]), gap=2, layout="triangle")[0]
+    assert result.shape == (20, 20, 3)
+    corners = {(2, 8): 0, (8, 5): 1, (8, 11): 2, (14, 2): 3, (14, 8): 4, (14, 14): 5}
+    for (top, left), k in corners.items():
+        cell = result[top : top + 4, left : left + 4]
+        torch.testing.assert_close(cell, solid(4, 4, levels[k]), rtol=0, atol=0.51 / 255)
+    assert int(is_blue(result).sum()) == 6 * 16
+
+
+@pytest.mark.parametrize("count", [2, 4, 5, 7, 9])
+def test_a_triangle_that_is_not_full_is_refused(count: int) -> None:
+    with pytest.raises(InputError, match="triangle has 1, 3, 6"):
+        contact_sheet([solid(4, 4)] * count, layout="triangle")
+
+
 def test_wide_pictures_take_fewer_columns() -> None:
     assert columns_and_rows(contact_sheet([solid(8, 32)] * 8, gap=2)) == (2, 4)
 
