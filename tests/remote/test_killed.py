@@ -32,6 +32,7 @@ def _start(folder: Path, base: str, seed: int) -> subprocess.Popen[str]:
 
 def _said(process: subprocess.Popen[str]) -> dict[str, Any]:
     out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, process.returncode
     said: dict[str, Any] = json.loads(out)
     return said
 
