@@ -16,6 +16,8 @@ from .seeds import MAX_SEED
 FORMAT = "image-mixer-recipe/1"
 SIZE_STEP = 8
 MIN_SIDE, MAX_SIDE = 256, 1024
+LARGEST_SIDE, MAX_STEPS, MAX_SAMPLES = 8192, 1000, 64
+"""Upper ends. Widgets keep to them by themselves; what is linked to a widget's input is checked here alone."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, side in (("width", self.width), ("height", self.height)):
-            if side < 0 or side % SIZE_STEP:
-                raise InputError(f"The {name} must be 0 (the first image's) or a multiple of {SIZE_STEP}, not {side}.")
+            if not 0 <= side <= LARGEST_SIDE or side % SIZE_STEP:
+                raise InputError(
+                    f"The {name} must be 0 (the first image's) or a multiple of {SIZE_STEP} up to {LARGEST_SIDE}, not {side}."
+                )
         if bool(self.width) != bool(self.height):
             raise InputError(f"Width and height must both be 0 or both be given, not {self.width} x {self.height}.")
-        if self.steps < 1:
-            raise InputError(f"Steps must be at least 1, not {self.steps}.")
-        if self.samples < 1:
-            raise InputError(f"Samples must be at least 1, not {self.samples}.")
+        for name, number, most in (("Steps", self.steps, MAX_STEPS), ("Samples", self.samples, MAX_SAMPLES)):
+            if not 1 <= number <= most:
+                raise InputError(f"{name} must be from 1 to {most}, not {number}.")
         if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
             raise InputError(f"The guidance scale must be a number from 0, not {self.guidance_scale}.")
         if not -1 <= self.seed <= MAX_SEED:

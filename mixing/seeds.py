@@ -13,6 +13,9 @@ MAX_SEED = 2**53 - 1
 MAX_ENGINE_SEED = 2**32 - 1
 """Largest seed where an engine takes 32 bits."""
 
+MAX_COUNT = 1000
+"""Most seeds of a sequence."""
+
 Mode = Literal["count up", "random", "same"]
 MODES: tuple[Mode, ...] = ("count up", "random", "same")
 
@@ -30,12 +33,12 @@ def engine_seed(seed: int) -> int:
 def sequence(seed: int, count: int, mode: Mode) -> tuple[int, ...]:
     """`count` seeds from `seed`: counting up, drawn from it by hashing (the same every time), or the same again.
 
-    Raises InputError on a seed outside 0 to MAX_SEED, on a count below 1, and on an unknown mode.
+    Raises InputError on a seed outside 0 to MAX_SEED, on a count outside 1 to MAX_COUNT, and on an unknown mode.
     """
     if not 0 <= seed <= MAX_SEED:
         raise InputError(f"A sequence starts at a seed from 0 to {MAX_SEED}, not {seed}.")
-    if count < 1:
-        raise InputError(f"A sequence needs at least 1 seed, not {count}.")
+    if not 1 <= count <= MAX_COUNT:
+        raise InputError(f"A sequence has from 1 to {MAX_COUNT} seeds, not {count}.")
     if mode == "count up":
         return tuple(sample_seed(seed, i) for i in range(count))
     if mode == "random":

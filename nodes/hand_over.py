@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import collections
 import logging
-from typing import Any
+from typing import Any, TypeVar
 
 from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
+from comfy_execution.utils import get_executing_context
 
 from ..mixing import report as reports
 from ..mixing.errors import EngineError
 from .types import MENU
 
 logger = logging.getLogger("image-mixer")
+
+T = TypeVar("T")
 
 ENGINE_REPORTS = {"ImageMixerLocal": 2, "ImageMixerRemote": 1, "ImageMixerHandOver": 2}
 """Where the engine nodes have their report among their outputs."""
@@ -40,9 +43,20 @@ def to(fallback: list[Any], engine: str, error: EngineError, hidden: Any, vae_in
     if other["class_type"] in ENGINE_REPORTS:
         links["other_report"] = [fallback[0], ENGINE_REPORTS[other["class_type"]]]
     graph = GraphBuilder()
-    node = graph.node("ImageMixerHandOver", engine=engine, reason=f"{error.cause}: {error}", **links)
+    node = graph.node("ImageMixerHandOver", engine=engine, reason=f"{error.cause}: {error}", item=_item(), **links)
     outputs = (0, 1, 2) if vae_input is not None else (0, 2)
     return io.NodeOutput(*(node.out(i) for i in outputs), expand=graph.finalize())
+
+
+def _item() -> int:
+    """Which item of the lists that are linked to it the executing node is at."""
+    context = get_executing_context()
+    return context.list_index or 0 if context is not None else 0
+
+
+def _at(values: list[T], item: int) -> T:
+    """An item of a list, the last one where it is too short: as ComfyUI deals lists out to nodes."""
+    return values[min(item, len(values) - 1)]
 
 
 class ImageMixerHandOver(io.ComfyNode):
@@ -56,6 +70,7 @@ class ImageMixerHandOver(io.ComfyNode):
             category=f"{MENU}/internal",
             description="What an engine node becomes when it hands over to its fallback. Not for use by hand.",
             is_dev_only=True,
+            is_input_list=True,
             inputs=[
                 io.Image.Input("image", tooltip="The images of the other engine."),
                 io.String.Input("engine", default="", tooltip="The engine that could not deliver."),
@@ -67,6 +82,13 @@ class ImageMixerHandOver(io.ComfyNode):
                     force_input=True,
                     tooltip="The other engine's report. Unconnected: none.",
                 ),
+                io.Int.Input(
+                    "item",
+                    default=0,
+                    min=0,
+                    optional=True,
+                    tooltip="Which item of a list is handed over: only those that failed are. 0 is the first.",
+                ),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The same images."),
@@ -77,7 +99,16 @@ class ImageMixerHandOver(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image: io.Image.Type, engine: str, reason: str, vae: Any = None, other_report: str | None = None
+        cls,
+        image: list[io.Image.Type],
+        engine: list[str],
+        reason: list[str],
+        vae: list[Any] | None = None,
+        other_report: list[str] | None = None,
+        item: list[int] | None = None,
     ) -> io.NodeOutput:
-        latent = {"samples": vae.encode(image[..., :3])} if vae is not None else None
-        return io.NodeOutput(image, latent, reports.handed_over(engine, reason, other_report))
+        at = (item or [0])[0]
+        made = _at(image, at)
+        latent = {"samples": _at(vae, at).encode(made[..., :3])} if vae else None
+        report = reports.handed_over(engine[0], reason[0], _at(other_report, at) if other_report else None)
+        return io.NodeOutput(made, latent, report)

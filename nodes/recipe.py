@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..mixing.mix import Mix
-from ..mixing.recipe import Recipe
+from ..mixing.recipe import LARGEST_SIDE, MAX_SAMPLES, MAX_STEPS, Recipe
 from ..mixing.seeds import MAX_SEED
 from .types import MENU, ImageMix, MixRecipe
 
@@ -40,7 +40,7 @@ class ImageMixerRecipe(io.ComfyNode):
                     "width",
                     default=512,
                     min=0,
-                    max=8192,
+                    max=LARGEST_SIDE,
                     step=8,
                     tooltip="Pixels, a multiple of 8. 0, for both sides, takes the first image's shape.",
                 ),
@@ -48,7 +48,7 @@ class ImageMixerRecipe(io.ComfyNode):
                     "height",
                     default=512,
                     min=0,
-                    max=8192,
+                    max=LARGEST_SIDE,
                     step=8,
                     tooltip="Pixels, a multiple of 8. 0, for both sides, takes the first image's shape.",
                 ),
@@ -56,7 +56,7 @@ class ImageMixerRecipe(io.ComfyNode):
                     "steps",
                     default=30,
                     min=1,
-                    max=1000,
+                    max=MAX_STEPS,
                     tooltip="Denoising steps, from 1; more are slower and finer. Remote services take up to 50 or 100.",
                 ),
                 io.Float.Input(
@@ -79,7 +79,7 @@ class ImageMixerRecipe(io.ComfyNode):
                     tooltip="Sample j of each variant uses seed + j. -1 lets a remote service draw one; the local engine "
                     "refuses it.",
                 ),
-                io.Int.Input("samples", default=1, min=1, max=64, tooltip="Images of each variant."),
+                io.Int.Input("samples", default=1, min=1, max=MAX_SAMPLES, tooltip="Images of each variant."),
             ],
             outputs=[MixRecipe.Output("recipe", tooltip="For Image Mixer (Local) and Image Mixer (Remote).")],
         )

@@ -66,6 +66,7 @@ def test_sample_seeds_are_the_sequence_that_counts_up(seed: int, sample: int) ->
 @pytest.mark.parametrize(
     ("seed", "count", "mode", "named"),
     [(-1, 1, "same", "not -1"), (MAX_SEED + 1, 1, "same", "not 9007199254740992"), (0, 0, "same", "not 0"),
+     (0, 1001, "random", "from 1 to 1000 seeds, not 1001"),
      (0, 1, "down", "'down'")],
 )
 def test_sequence_refuses(seed: int, count: int, mode: Any, named: str) -> None:
