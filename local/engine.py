@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import comfy.model_management
@@ -44,6 +44,7 @@ class Options:
     """How the local engine uses a recipe; see the inputs of Image Mixer (Local)."""
 
     method: str = "auto"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     preparation: str = "centre crop"
     strength: float = 1.0
     sampler: str = "euler"
@@ -96,8 +97,9 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
     negative_mix = _with_prompt(method, options.negative_mix or Mix(), recipe.negative_prompt)
     _check(method, recipe, mix, negative_mix, models, options)
 
-    embeddings = embed(mix, negative_mix, models.clip_vision, models.clip, options.preparation)
+    embeddings = _embedded(method, mix, negative_mix, models, options.preparation)
     method.check_vectors(models.model, embeddings)
+    positive, negative = _prompted(method, recipe, models)
     encoded = time.monotonic()
 
     items = [
@@ -105,7 +107,7 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
         for variant in range(recipe.mix.variants)
         for sample in range(recipe.samples)
     ]
-    samples, images, decode_seconds = _sampled(recipe, method, embeddings, models, options, items)
+    samples, images, decode_seconds = _sampled(recipe, method, embeddings, models, options, items, positive, negative)
     finished = time.monotonic()
     report = Report(
         engine="local",
@@ -132,19 +134,41 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
     return Result(images, samples, report)
 
 
-def embed(mix: Mix, negative_mix: Mix, clip_vision: Any, clip: Any, preparation: str) -> towers.Embeddings:
+def _embedded(method: Method, mix: Mix, negative_mix: Mix, models: Models, preparation: str) -> towers.Embeddings:
     """Embeddings of the ingredients that any variant uses, with those of `negative_mix` as their negative."""
-    negative = (
-        towers.encode(negative_mix.used(), clip_vision, clip, preparation) if negative_mix.used().ingredients else None
+    clip_vision, vae = _eyes(method, models)
+    negative = None
+    if negative_mix.used().ingredients:
+        negative = towers.encode(negative_mix.used(), clip_vision, models.clip, preparation, vae=vae)
+    return towers.encode(mix.used(), clip_vision, models.clip, preparation, negative, vae)
+
+
+def _eyes(method: Method, models: Models) -> tuple[Any, Any]:
+    """(clip_vision, vae) as far as the method looks through them."""
+    return (
+        models.clip_vision if "vision" in method.towers else None,
+        models.vae if "latent" in method.towers else None,
     )
-    return towers.encode(mix.used(), clip_vision, clip, preparation, negative)
 
 
-def embed_all(mix: Mix, negative_mix: Mix | None, clip_vision: Any, clip: Any, preparation: str) -> towers.Embeddings:
+def _prompted(method: Method, recipe: Recipe, models: Models) -> tuple[Any, Any]:
+    """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None)."""
+    if method.prompt_is_ingredient:
+        return None, None
+    positive, negative = (
+        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
+        for text in (recipe.prompt, recipe.negative_prompt)
+    )
+    return positive, negative
+
+
+def embed_all(
+    mix: Mix, negative_mix: Mix | None, clip_vision: Any, clip: Any, preparation: str, vae: Any = None
+) -> towers.Embeddings:
     """Embeddings of every ingredient, also of those that weigh nothing now: later weights may ask for them."""
     _check_not_empty(mix)
-    negative = towers.encode(negative_mix, clip_vision, clip, preparation) if negative_mix else None
-    return towers.encode(mix, clip_vision, clip, preparation, negative)
+    negative = towers.encode(negative_mix, clip_vision, clip, preparation, vae=vae) if negative_mix else None
+    return towers.encode(mix, clip_vision, clip, preparation, negative, vae)
 
 
 def apply(
@@ -156,6 +180,7 @@ def apply(
     adapter: Any,
     method_name: str,
     strength: float,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[Any, Any, Any]:
     """(model, positive, negative) conditioned on `embeddings`, for any sampler; item i of a batch gets row i of the weights.
 
@@ -167,6 +192,7 @@ def apply(
     if weights is not None:
         embeddings = replace(embeddings, mix=embeddings.mix.reweighted(weights))
     _check_not_empty(embeddings.mix)
+    method.check_settings(settings or {})
     check_mix(method, embeddings.mix, strength)
     if embeddings.negative is not None:
         _check_negative(method, embeddings.negative.mix, embeddings.mix)
@@ -182,6 +208,7 @@ def apply(
             positive=positive,
             negative=negative,
             adapter=adapter,
+            settings=settings or {},
         )
     )
 
@@ -200,10 +227,14 @@ def _check(method: Method, recipe: Recipe, mix: Mix, negative_mix: Mix, models: 
             "Seed -1 lets a remote service draw one; here choose a seed from 0, or set the seed's control to randomize."
         )
     _check_not_empty(recipe.mix)
+    method.check_settings(options.settings)
     check_mix(method, mix, options.strength)
     _check_negative(method, negative_mix, mix)
+    clip_vision, vae = _eyes(method, models)
     for ingredient in (*mix.used().ingredients, *negative_mix.used().ingredients):
-        towers.check_encodable(ingredient, models.clip_vision, models.clip)
+        towers.check_encodable(ingredient, clip_vision, models.clip, vae)
+    if not method.prompt_is_ingredient and models.clip is None:
+        raise EngineError(f"Method {method.name} needs the model's text tower: connect clip.", "no tower")
     size_of(recipe, first_size(recipe.mix))
 
 
@@ -241,6 +272,8 @@ def _sampled(
     models: Models,
     options: Options,
     items: list[_Item],
+    positive: Any,
+    negative: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """(latents, images, seconds spent decoding) of all items, batch by batch."""
     width, height = size_of(recipe, first_size(recipe.mix))
@@ -261,20 +294,23 @@ def _sampled(
     samples, images, decode_seconds = _Gathered(len(items)), _Gathered(len(items)), 0.0
     for number, begin in enumerate(range(0, len(items), together)):
         batch = items[begin : begin + together]
-        model, positive, negative = method.condition(
+        model, conditioned, avoided = method.condition(
             Request(
                 models.model,
                 embeddings,
                 _rows(embeddings.mix.weights, batch),
                 strength=options.strength,
                 negative_rows=_rows(embeddings.negative.mix.weights, batch) if embeddings.negative else ((),),
+                positive=positive,
+                negative=negative,
                 adapter=models.adapter,
+                settings=options.settings,
             )
         )
         done = sampling.sample(
             model,
-            positive,
-            negative,
+            conditioned,
+            avoided,
             latent[begin : begin + together],
             [item.seed for item in batch],
             settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ import torch
 from ..mixing.errors import InputError
 
 DEFAULT_RATIO = 8
+
+REFERENCE_PIXELS = 1024 * 1024
+REFERENCE_MULTIPLE = 16
 
 
 def empty_latent(model: Any, width: int, height: int, items: int) -> torch.Tensor:
@@ -19,6 +23,16 @@ def empty_latent(model: Any, width: int, height: int, items: int) -> torch.Tenso
     if getattr(latent_format, "latent_dimensions", 2) == 3:
         shape = (1, *shape)
     return torch.zeros(items, latent_format.latent_channels, *shape)
+
+
+def reference_size(width: int, height: int) -> tuple[int, int]:
+    """The size in pixels at which a picture of width x height is shown to a model that takes pictures themselves.
+
+    In shape, at most REFERENCE_PIXELS, in multiples of REFERENCE_MULTIPLE and at least one of them; never enlarged.
+    """
+    scale = min(1.0, math.sqrt(REFERENCE_PIXELS / (width * height)))
+    sides = (max(1, round(side * scale / REFERENCE_MULTIPLE)) * REFERENCE_MULTIPLE for side in (width, height))
+    return next(sides), next(sides)
 
 
 def given_latent(latent: dict[str, Any], items: int) -> tuple[torch.Tensor, torch.Tensor | None]:
