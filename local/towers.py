@@ -138,18 +138,24 @@ CACHE = Cache()
 
 
 def encode(
-    mix: Mix, clip_vision: Any, clip: Any, preparation: str, negative: Embeddings | None = None, vae: Any = None
+    mix: Mix,
+    clip_vision: Any,
+    clip: Any,
+    preparation: str,
+    negative: Embeddings | None = None,
+    vae: Any = None,
+    megapixels: float = 1.0,
 ) -> Embeddings:
     """The embeddings of every ingredient of `mix`, from the cache where it has them.
 
     `clip_vision` is ComfyUI's CLIP_VISION and `vae` its VAE (for images), `clip` its CLIP (for texts); each may be None
-    where the mix does not need it. Raises EngineError ("no tower") where a tower is missing or unfit, InputError for URL
+    where the mix does not need it. `megapixels` is the size at which the VAE sees them. Raises EngineError ("no tower") where a tower is missing or unfit, InputError for URL
     ingredients and where the vectors of images and texts differ in width.
     """
     for ingredient in mix.ingredients:
         check_encodable(ingredient, clip_vision, clip, vae)
     encoded = tuple(
-        _image(ingredient.content, clip_vision, vae, preparation)
+        _image(ingredient.content, clip_vision, vae, preparation, megapixels)
         if isinstance(ingredient.content, Picture)
         else _text(ingredient.content, clip)
         for ingredient in mix.ingredients
@@ -178,9 +184,9 @@ def check_encodable(ingredient: Ingredient, clip_vision: Any, clip: Any, vae: An
         )
 
 
-def _image(picture: Picture, clip_vision: Any, vae: Any, preparation: str) -> Encoded:
+def _image(picture: Picture, clip_vision: Any, vae: Any, preparation: str, megapixels: float) -> Encoded:
     seen = _seen(picture, clip_vision, preparation) if clip_vision is not None else Encoded()
-    return replace(seen, latent=_latent(picture, vae)) if vae is not None else seen
+    return replace(seen, latent=_latent(picture, vae, megapixels)) if vae is not None else seen
 
 
 def _seen(picture: Picture, clip_vision: Any, preparation: str) -> Encoded:
@@ -202,13 +208,13 @@ def _seen(picture: Picture, clip_vision: Any, preparation: str) -> Encoded:
     return encoded
 
 
-def _latent(picture: Picture, vae: Any) -> torch.Tensor:
+def _latent(picture: Picture, vae: Any, megapixels: float) -> torch.Tensor:
     """The picture through the VAE, at the size that `latents.reference_size` gives."""
     module = vae.first_stage_model
-    key = (_patches(vae.patcher), picture.digest, "latent")
+    width, height = latents.reference_size(picture.pixels.shape[2], picture.pixels.shape[1], megapixels)
+    key = (_patches(vae.patcher), picture.digest, "latent", width, height)
     encoded = CACHE.get(module, key)
     if encoded is None or encoded.latent is None:
-        width, height = latents.reference_size(picture.pixels.shape[2], picture.pixels.shape[1])
         encoded = Encoded(latent=_kept(vae.encode(images.resized(picture.pixels, width, height))))
         CACHE.put(module, key, encoded)
     latent = encoded.latent
