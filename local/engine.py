@@ -19,7 +19,7 @@ from ..mixing.recipe import Recipe, size_of
 from ..mixing.report import MadeImage, Report
 from ..mixing.seeds import sample_seed
 from ..mixing.weights import Matrix
-from . import latents, sampling, towers
+from . import latents, prompts, sampling, towers
 from .methods import Method, Request, check_mix, choose
 
 logger = logging.getLogger("image-mixer")
@@ -99,7 +99,6 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
 
     embeddings = _embedded(method, mix, negative_mix, models, options)
     method.check_vectors(models.model, embeddings)
-    positive, negative = _prompted(method, recipe, models)
     encoded = time.monotonic()
 
     items = [
@@ -107,7 +106,7 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
         for variant in range(recipe.mix.variants)
         for sample in range(recipe.samples)
     ]
-    samples, images, decode_seconds = _sampled(recipe, method, embeddings, models, options, items, positive, negative)
+    samples, images, decode_seconds = _sampled(recipe, method, embeddings, models, options, items)
     finished = time.monotonic()
     report = Report(
         engine="local",
@@ -152,15 +151,23 @@ def _eyes(method: Method, models: Models) -> tuple[Any, Any]:
     )
 
 
-def _prompted(method: Method, recipe: Recipe, models: Models) -> tuple[Any, Any]:
-    """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None)."""
+def _prompted(
+    method: Method, recipe: Recipe, models: Models, options: Options, embeddings: towers.Embeddings, item: _Item
+) -> tuple[Any, Any]:
+    """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None).
+
+    A text tower that sees is shown what the item has of the mix, in the negative that of the negative mix if there is one.
+    """
     if method.prompt_is_ingredient:
         return None, None
-    positive, negative = (
-        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
-        for text in (recipe.prompt, recipe.negative_prompt)
+    pictures: list[Any] = [(), ()]
+    if "latent" in method.towers and options.settings.get("pictures_in_prompt", True) and options.strength:
+        parts = (embeddings, embeddings.negative or embeddings)
+        pictures = [part.mix.pictures(_rows(part.mix.weights, [item])[0]) for part in parts]
+    return (
+        prompts.conditioning_of(models.clip, recipe.prompt, pictures[0]),
+        prompts.conditioning_of(models.clip, recipe.negative_prompt, pictures[1]),
     )
-    return positive, negative
 
 
 def embed_all(
@@ -281,8 +288,6 @@ def _sampled(
     models: Models,
     options: Options,
     items: list[_Item],
-    positive: Any,
-    negative: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """(latents, images, seconds spent decoding) of all items, batch by batch."""
     width, height = size_of(recipe, first_size(recipe.mix))
@@ -301,6 +306,8 @@ def _sampled(
         together = 1
     batches = _batches(items, together, embeddings if method.limits.zeros_apart else None)
     callback = _callback(models.model, len(batches))
+    # All before the first is sampled, so that the text tower and the denoiser are not loaded in turns.
+    texts = [_prompted(method, recipe, models, options, embeddings, items[begin]) for begin, _ in batches]
 
     samples, images, decode_seconds = _Gathered(len(items)), _Gathered(len(items)), 0.0
     for number, (begin, end) in enumerate(batches):
@@ -312,8 +319,8 @@ def _sampled(
                 _rows(embeddings.mix.weights, batch),
                 strength=options.strength,
                 negative_rows=_rows(embeddings.negative.mix.weights, batch) if embeddings.negative else ((),),
-                positive=positive,
-                negative=negative,
+                positive=texts[number][0],
+                negative=texts[number][1],
                 adapter=models.adapter,
                 settings=options.settings,
             )

@@ -12,7 +12,7 @@ from ..mixing.errors import InputError
 DEFAULT_RATIO = 8
 
 MEGAPIXEL = 1024 * 1024
-REFERENCE_MULTIPLE = 16
+REFERENCE_MULTIPLE = 32
 
 
 def empty_latent(model: Any, width: int, height: int, items: int) -> torch.Tensor:
@@ -30,7 +30,8 @@ def reference_size(width: int, height: int, megapixels: float = 1.0) -> tuple[in
 
     In shape, of `megapixels` x 1024 x 1024 in area, in multiples of REFERENCE_MULTIPLE and at least one of them. Small
     pictures are enlarged: Kontext and Qwen-Image-Edit were trained on references of one megapixel, and a model that sees
-    a smaller one beside a larger output takes it for a part of the scene.
+    a smaller one beside a larger output takes it for a part of the scene. Multiples of 32 because those models look at tiles
+    of 16 pixels, and Qwen-Image centres its positions, which it can do only with an even number of tiles.
     """
     scale = math.sqrt(megapixels * MEGAPIXEL / (width * height))
     sides = (max(1, round(side * scale / REFERENCE_MULTIPLE)) * REFERENCE_MULTIPLE for side in (width, height))

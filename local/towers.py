@@ -7,7 +7,7 @@ import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import comfy.utils
 import torch
@@ -81,6 +81,14 @@ def tower_name(width: int) -> str:
     return TOWER_NAMES.get(width, f"a tower of width {width}")
 
 
+class Kept(Protocol):
+    """What a cache keeps: anything that knows its size."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+
+
 class Cache:
     """What towers made by (tower, its patches, content, preparation): least recently used out at `max_bytes`.
 
@@ -90,12 +98,12 @@ class Cache:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[Any, ...], Encoded] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Kept] = OrderedDict()
         self._serials: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._next_serial = 0
         self._lock = threading.RLock()
 
-    def get(self, tower: Any, key: tuple[Any, ...]) -> Encoded | None:
+    def get(self, tower: Any, key: tuple[Any, ...]) -> Any:
         """What is kept for `key` of `tower`, or None."""
         with self._lock:
             full_key = (self._serial(tower), *key)
@@ -104,7 +112,7 @@ class Cache:
                 self._kept.move_to_end(full_key)
             return encoded
 
-    def put(self, tower: Any, key: tuple[Any, ...], encoded: Encoded) -> None:
+    def put(self, tower: Any, key: tuple[Any, ...], encoded: Kept) -> None:
         """Keep `encoded`, and drop the longest unused ones where it makes too many bytes."""
         with self._lock:
             full_key = (self._serial(tower), *key)
@@ -149,8 +157,9 @@ def encode(
     """The embeddings of every ingredient of `mix`, from the cache where it has them.
 
     `clip_vision` is ComfyUI's CLIP_VISION and `vae` its VAE (for images), `clip` its CLIP (for texts); each may be None
-    where the mix does not need it. `megapixels` is the size at which the VAE sees them. Raises EngineError ("no tower") where a tower is missing or unfit, InputError for URL
-    ingredients and where the vectors of images and texts differ in width.
+    where the mix does not need it. `megapixels` is the size at which the VAE sees the images. Raises EngineError ("no
+    tower") where a tower is missing or unfit, InputError for URL ingredients and where the vectors of images and texts
+    differ in width.
     """
     for ingredient in mix.ingredients:
         check_encodable(ingredient, clip_vision, clip, vae)
@@ -192,7 +201,7 @@ def _image(picture: Picture, clip_vision: Any, vae: Any, preparation: str, megap
 def _seen(picture: Picture, clip_vision: Any, preparation: str) -> Encoded:
     """What the vision tower makes of a picture; of several squares, the vector is the norm-preserving average."""
     module = clip_vision.model
-    key = (_patches(clip_vision.patcher), picture.digest, "image", preparation)
+    key = (patches_of(clip_vision.patcher), picture.digest, "image", preparation)
     encoded = CACHE.get(module, key)
     if encoded is None:
         squares = images.prepared(picture.pixels, clip_vision.image_size, preparation)
@@ -212,7 +221,7 @@ def _latent(picture: Picture, vae: Any, megapixels: float) -> torch.Tensor:
     """The picture through the VAE, at the size that `latents.reference_size` gives."""
     module = vae.first_stage_model
     width, height = latents.reference_size(picture.pixels.shape[2], picture.pixels.shape[1], megapixels)
-    key = (_patches(vae.patcher), picture.digest, "latent", width, height)
+    key = (patches_of(vae.patcher), picture.digest, "latent", width, height)
     encoded = CACHE.get(module, key)
     if encoded is None or encoded.latent is None:
         encoded = Encoded(latent=_kept(vae.encode(images.resized(picture.pixels, width, height))))
@@ -230,7 +239,7 @@ def _text(text: str, clip: Any) -> Encoded:
     inner = getattr(clip.cond_stage_model, "clip_l", None)
     if inner is None:
         raise EngineError("Text as an ingredient needs a CLIP-L text tower; the connected clip has none.", "no tower")
-    key = (_patches(clip.patcher), text, "text")
+    key = (patches_of(clip.patcher), text, "text")
     encoded = CACHE.get(inner, key)
     if encoded is None:
         _check_projection(clip, inner)
@@ -248,7 +257,7 @@ def _text(text: str, clip: Any) -> Encoded:
     return encoded
 
 
-def _patches(patcher: Any) -> Any:
+def patches_of(patcher: Any) -> Any:
     """What tells a patched tower (a LoRA, say) from the same tower without."""
     return getattr(patcher, "patches_uuid", None) if patcher.patches else None
 
