@@ -14,10 +14,13 @@ from ..mixing.errors import InputError
 from ..mixing.images import region
 from ..mixing.mix import Ingredient, Mix, Picture
 from ..mixing.weights import checked
-from .towers import Embeddings, tower_name
+from .towers import Embeddings, Encoded, tower_name
 
 FORMAT = "image-mixer-embeds/1"
 MAX_INGREDIENTS = 1000
+
+_DIMENSIONS = {"vector": (1,), "penultimate": (3,), "last": (3,), "latent": (4, 5)}
+"""Parts of an `Encoded`, and how many dimensions each may have."""
 
 
 def save(embeddings: Embeddings, path: Path) -> None:
@@ -60,8 +63,11 @@ def check_width(embeddings: Embeddings, needed: int, path: Path) -> None:
 
 def _described(name: str, embeddings: Embeddings, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
     ingredients = []
-    for index, (ingredient, vector) in enumerate(zip(embeddings.mix.ingredients, embeddings.vectors, strict=True)):
-        tensors[f"{name}.vector.{index}"] = vector.clone()
+    for index, (ingredient, encoded) in enumerate(zip(embeddings.mix.ingredients, embeddings.encoded, strict=True)):
+        for part in _DIMENSIONS:
+            tensor = getattr(encoded, part)
+            if tensor is not None:
+                tensors[f"{name}.{part}.{index}"] = tensor.clone()
         if ingredient.region is not None:
             tensors[f"{name}.region.{index}"] = ingredient.region.mask.clone()
         ingredients.append(
@@ -73,22 +79,38 @@ def _described(name: str, embeddings: Embeddings, tensors: dict[str, torch.Tenso
 def _embeddings(name: str, part: Any, tensors: dict[str, torch.Tensor], negative: Embeddings | None) -> Embeddings:
     if len(part["ingredients"]) > MAX_INGREDIENTS:
         raise InputError(f"An embeddings file holds at most {MAX_INGREDIENTS} ingredients.")
-    ingredients, vectors = [], []
-    for index, fields in enumerate(part["ingredients"]):
-        vector = tensors[f"{name}.vector.{index}"].to(torch.float32)
-        if vector.ndim != 1 or not bool(torch.isfinite(vector).all()) or (vectors and vector.shape != vectors[0].shape):
-            raise InputError("The vectors of an embeddings file must be finite and of one width.")
+    ingredients: list[Ingredient] = []
+    for index, described in enumerate(part["ingredients"]):
         mask = tensors.get(f"{name}.region.{index}")
         # What the ingredient was is known by its hash alone: the vector stands for it from here on.
         ingredients.append(
             Ingredient(
                 "image",
-                Picture(str(fields["digest"]), None),
+                Picture(str(described["digest"]), None),
                 region(mask) if mask is not None else None,
-                float(fields["start"]),
-                float(fields["end"]),
+                float(described["start"]),
+                float(described["end"]),
             )
         )
-        vectors.append(vector)
     weights = tuple(tuple(float(weight) for weight in row) for row in part["weights"])
-    return Embeddings(Mix(tuple(ingredients), checked(weights)), tuple(vectors), negative)
+    return Embeddings(Mix(tuple(ingredients), checked(weights)), _encoded(name, len(ingredients), tensors), negative)
+
+
+def _encoded(name: str, count: int, tensors: dict[str, torch.Tensor]) -> tuple[Encoded, ...]:
+    """What the towers made of `count` ingredients. Every part of it is of one shape in all that have it."""
+    parts: list[dict[str, torch.Tensor]] = [{} for _ in range(count)]
+    for part, dimensions in _DIMENSIONS.items():
+        shapes = set()
+        for index in range(count):
+            tensor = tensors.get(f"{name}.{part}.{index}")
+            if tensor is None:
+                continue
+            tensor = parts[index][part] = tensor.to(torch.float32)
+            shapes.add(tensor.shape[-1] if part != "latent" else tensor.shape[1])
+            if tensor.ndim not in dimensions or not tensor.numel() or not bool(torch.isfinite(tensor).all()):
+                raise InputError("The vectors of an embeddings file must be finite and of one width.")
+        if len(shapes) > 1:
+            raise InputError("The vectors of an embeddings file must be finite and of one width.")
+    if not all(parts):
+        raise InputError("An embeddings file must hold a vector of each ingredient.")
+    return tuple(Encoded(**one) for one in parts)

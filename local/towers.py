@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import comfy.utils
 import torch
@@ -17,6 +17,8 @@ from ..mixing import images
 from ..mixing.embeddings import norm_preserving_average
 from ..mixing.errors import EngineError, InputError
 from ..mixing.mix import Ingredient, Mix, Picture
+from ..mixing.weights import used_columns
+from . import latents
 
 TOWER_NAMES = {768: "CLIP ViT-L/14", 1024: "CLIP ViT-H/14", 1280: "CLIP ViT-bigG/14"}
 """The tower that people connect for a projected embedding of so many numbers."""
@@ -25,26 +27,53 @@ CACHE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
-class Embeddings:
-    """A mix with the vector that a tower made of each ingredient.
+class Encoded:
+    """What the towers made of one ingredient: float32 on the CPU, None where the tower for it was not there.
 
-    `vectors[i]` is [D], float32 on the CPU, the unnormalised projected embedding of `mix.ingredients[i]`.
+    `vector` [D] is the unnormalised projected embedding. `penultimate` and `last` [crops, tokens, width] are the hidden
+    states of a vision tower before and after its last layer, one sequence a square that it looked at.
+    `latent` [1, C, H, W] (or [1, C, 1, H, W]) is the picture through the VAE.
+    """
+
+    vector: torch.Tensor | None = None
+    penultimate: torch.Tensor | None = None
+    last: torch.Tensor | None = None
+    latent: torch.Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        return sum(part.nbytes for part in (self.vector, self.penultimate, self.last, self.latent) if part is not None)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A mix with what the towers made of each ingredient: `encoded[i]` is that of `mix.ingredients[i]`.
+
     `negative` holds what the sampling should go away from, or None.
     """
 
     mix: Mix
-    vectors: tuple[torch.Tensor, ...]
+    encoded: tuple[Encoded, ...]
     negative: Embeddings | None = None
 
     @property
+    def vectors(self) -> tuple[torch.Tensor, ...]:
+        """The projected embeddings [D], one an ingredient. Raises EngineError ("no tower") where one has none."""
+        vectors = tuple(one.vector for one in self.encoded if one.vector is not None)
+        if len(vectors) < len(self.encoded):
+            raise EngineError("The connected clip_vision makes no projected embedding of a picture.", "no tower")
+        return vectors
+
+    @property
     def width(self) -> int:
-        """D, the numbers of one vector; 0 for an empty mix."""
-        return self.vectors[0].shape[-1] if self.vectors else 0
+        """D, the numbers of one vector; 0 for an empty mix. Raises as `vectors`."""
+        return self.vectors[0].shape[-1] if self.encoded else 0
 
     def used(self) -> Embeddings:
         """Without the ingredients whose weight is 0 in every variant."""
-        kept = [i for i in range(len(self.vectors)) if any(row[i] for row in self.mix.weights)]
-        return Embeddings(self.mix.used(), tuple(self.vectors[i] for i in kept), self.negative)
+        kept = used_columns(self.mix.weights)
+        return Embeddings(self.mix.used(), tuple(self.encoded[i] for i in kept), self.negative)
 
 
 def tower_name(width: int) -> str:
@@ -52,38 +81,46 @@ def tower_name(width: int) -> str:
     return TOWER_NAMES.get(width, f"a tower of width {width}")
 
 
-class VectorCache:
-    """Vectors by (tower, its patches, content, preparation): least recently used out at `max_bytes`.
+class Kept(Protocol):
+    """What a cache keeps: anything that knows its size."""
 
-    Towers are held weakly: a tower that ComfyUI drops takes its vectors along.
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+
+
+class Cache:
+    """What towers made by (tower, its patches, content, preparation): least recently used out at `max_bytes`.
+
+    Towers are held weakly: a tower that ComfyUI drops takes its own along.
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._vectors: OrderedDict[tuple[Any, ...], torch.Tensor] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Kept] = OrderedDict()
         self._serials: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._next_serial = 0
         self._lock = threading.RLock()
 
-    def get(self, tower: Any, key: tuple[Any, ...]) -> torch.Tensor | None:
-        """The vector kept for `key` of `tower`, or None."""
+    def get(self, tower: Any, key: tuple[Any, ...]) -> Any:
+        """What is kept for `key` of `tower`, or None."""
         with self._lock:
             full_key = (self._serial(tower), *key)
-            vector = self._vectors.get(full_key)
-            if vector is not None:
-                self._vectors.move_to_end(full_key)
-            return vector
+            encoded = self._kept.get(full_key)
+            if encoded is not None:
+                self._kept.move_to_end(full_key)
+            return encoded
 
-    def put(self, tower: Any, key: tuple[Any, ...], vector: torch.Tensor) -> None:
-        """Keep `vector`, and drop the longest unused ones where it makes too many bytes."""
+    def put(self, tower: Any, key: tuple[Any, ...], encoded: Kept) -> None:
+        """Keep `encoded`, and drop the longest unused ones where it makes too many bytes."""
         with self._lock:
             full_key = (self._serial(tower), *key)
             self._drop(full_key)
-            self._vectors[full_key] = vector
-            self._bytes += vector.nbytes
+            self._kept[full_key] = encoded
+            self._bytes += encoded.nbytes
             while self._bytes > self._max_bytes:
-                self._drop(next(iter(self._vectors)))
+                self._drop(next(iter(self._kept)))
 
     def _serial(self, tower: Any) -> int:
         serial = self._serials.get(tower)
@@ -95,50 +132,59 @@ class VectorCache:
 
     def _forget(self, serial: int) -> None:
         with self._lock:
-            for key in [key for key in self._vectors if key[0] == serial]:
+            for key in [key for key in self._kept if key[0] == serial]:
                 self._drop(key)
 
     def _drop(self, key: tuple[Any, ...]) -> None:
-        vector = self._vectors.pop(key, None)
-        if vector is not None:
-            self._bytes -= vector.nbytes
+        encoded = self._kept.pop(key, None)
+        if encoded is not None:
+            self._bytes -= encoded.nbytes
 
 
-CACHE = VectorCache()
+CACHE = Cache()
 """Shared by Encode Mix and Image Mixer (Local): the one cache of the local engine that has state."""
 
 
-def encode(mix: Mix, clip_vision: Any, clip: Any, preparation: str, negative: Embeddings | None = None) -> Embeddings:
+def encode(
+    mix: Mix,
+    clip_vision: Any,
+    clip: Any,
+    preparation: str,
+    negative: Embeddings | None = None,
+    vae: Any = None,
+    megapixels: float = 1.0,
+) -> Embeddings:
     """The embeddings of every ingredient of `mix`, from the cache where it has them.
 
-    `clip_vision` is ComfyUI's CLIP_VISION (for images), `clip` its CLIP (for texts); either may be None where the mix
-    does not need it. Raises EngineError ("no tower") where a tower is missing or unfit, InputError for URL ingredients
-    and where the vectors of images and texts differ in width.
+    `clip_vision` is ComfyUI's CLIP_VISION and `vae` its VAE (for images), `clip` its CLIP (for texts); each may be None
+    where the mix does not need it. `megapixels` is the size at which the VAE sees the images. Raises EngineError ("no
+    tower") where a tower is missing or unfit, InputError for URL ingredients and where the vectors of images and texts
+    differ in width.
     """
     for ingredient in mix.ingredients:
-        check_encodable(ingredient, clip_vision, clip)
-    vectors = tuple(
-        _image_vector(ingredient.content, clip_vision, preparation)
+        check_encodable(ingredient, clip_vision, clip, vae)
+    encoded = tuple(
+        _image(ingredient.content, clip_vision, vae, preparation, megapixels)
         if isinstance(ingredient.content, Picture)
-        else _text_vector(ingredient.content, clip)
+        else _text(ingredient.content, clip)
         for ingredient in mix.ingredients
     )
-    widths = sorted({vector.shape[-1] for vector in vectors})
+    widths = sorted({one.vector.shape[-1] for one in encoded if one.vector is not None})
     if len(widths) > 1:
         raise InputError(
             f"Images and texts have vectors of different widths ({widths[0]} and {widths[1]}): the clip_vision and the "
             "clip must be the two halves of one CLIP."
         )
-    return Embeddings(mix, vectors, negative)
+    return Embeddings(mix, encoded, negative)
 
 
-def check_encodable(ingredient: Ingredient, clip_vision: Any, clip: Any) -> None:
+def check_encodable(ingredient: Ingredient, clip_vision: Any, clip: Any, vae: Any = None) -> None:
     """Raises the error of `encode` for an ingredient that these towers cannot take, before anything is run."""
     if ingredient.kind == "url":
         raise InputError(
             "The local engine does not fetch image URLs: load the picture with Load Image and add it with Add Image."
         )
-    if ingredient.kind == "image" and clip_vision is None:
+    if ingredient.kind == "image" and clip_vision is None and vae is None:
         raise EngineError("The mix has images but no vision tower is connected: connect clip_vision.", "no tower")
     if ingredient.kind == "text" and clip is None:
         raise EngineError(
@@ -147,29 +193,55 @@ def check_encodable(ingredient: Ingredient, clip_vision: Any, clip: Any) -> None
         )
 
 
-def _image_vector(picture: Picture, clip_vision: Any, preparation: str) -> torch.Tensor:
+def _image(picture: Picture, clip_vision: Any, vae: Any, preparation: str, megapixels: float) -> Encoded:
+    seen = _seen(picture, clip_vision, preparation) if clip_vision is not None else Encoded()
+    return replace(seen, latent=_latent(picture, vae, megapixels)) if vae is not None else seen
+
+
+def _seen(picture: Picture, clip_vision: Any, preparation: str) -> Encoded:
+    """What the vision tower makes of a picture; of several squares, the vector is the norm-preserving average."""
     module = clip_vision.model
-    key = (_patches(clip_vision.patcher), picture.digest, "image", preparation)
-    vector = CACHE.get(module, key)
-    if vector is None:
+    key = (patches_of(clip_vision.patcher), picture.digest, "image", preparation)
+    encoded = CACHE.get(module, key)
+    if encoded is None:
         squares = images.prepared(picture.pixels, clip_vision.image_size, preparation)
-        embeds = clip_vision.encode_image(squares)["image_embeds"]
-        if embeds is None or embeds.ndim != 2:
-            raise EngineError("The connected clip_vision makes no projected embedding of a picture.", "no tower")
-        embeds = embeds.to(device="cpu", dtype=torch.float32)
-        vector = embeds[0] if len(embeds) == 1 else norm_preserving_average(embeds, ((1.0,) * len(embeds),))[0]
-        vector = vector.clone()
-        CACHE.put(module, key, vector)
-    return vector
+        out = clip_vision.encode_image(squares)
+        embeds = out["image_embeds"]
+        vector = None
+        if embeds is not None and embeds.ndim == 2:
+            embeds = _kept(embeds)
+            vector = embeds[0] if len(embeds) == 1 else norm_preserving_average(embeds, ((1.0,) * len(embeds),))[0]
+            vector = vector.clone()
+        encoded = Encoded(vector, _kept(out["penultimate_hidden_states"]), _kept(out["last_hidden_state"]))
+        CACHE.put(module, key, encoded)
+    return encoded
 
 
-def _text_vector(text: str, clip: Any) -> torch.Tensor:
+def _latent(picture: Picture, vae: Any, megapixels: float) -> torch.Tensor:
+    """The picture through the VAE, at the size that `latents.reference_size` gives."""
+    module = vae.first_stage_model
+    width, height = latents.reference_size(picture.pixels.shape[2], picture.pixels.shape[1], megapixels)
+    key = (patches_of(vae.patcher), picture.digest, "latent", width, height)
+    encoded = CACHE.get(module, key)
+    if encoded is None or encoded.latent is None:
+        encoded = Encoded(latent=_kept(vae.encode(images.resized(picture.pixels, width, height))))
+        CACHE.put(module, key, encoded)
+    latent = encoded.latent
+    assert latent is not None
+    return latent
+
+
+def _kept(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to(device="cpu", dtype=torch.float32, copy=True)
+
+
+def _text(text: str, clip: Any) -> Encoded:
     inner = getattr(clip.cond_stage_model, "clip_l", None)
     if inner is None:
         raise EngineError("Text as an ingredient needs a CLIP-L text tower; the connected clip has none.", "no tower")
-    key = (_patches(clip.patcher), text, "text")
-    vector = CACHE.get(inner, key)
-    if vector is None:
+    key = (patches_of(clip.patcher), text, "text")
+    encoded = CACHE.get(inner, key)
+    if encoded is None:
         _check_projection(clip, inner)
         tokens = clip.tokenize(text)
         clip.cond_stage_model.reset_clip_options()
@@ -180,12 +252,12 @@ def _text_vector(text: str, clip: Any) -> torch.Tensor:
             pooled = inner.encode_token_weights(tokens["l"])[1]
         finally:
             clip.cond_stage_model.reset_clip_options()
-        vector = pooled[0].to(device="cpu", dtype=torch.float32).clone()
-        CACHE.put(inner, key, vector)
-    return vector
+        encoded = Encoded(_kept(pooled[0]))
+        CACHE.put(inner, key, encoded)
+    return encoded
 
 
-def _patches(patcher: Any) -> Any:
+def patches_of(patcher: Any) -> Any:
     """What tells a patched tower (a LoRA, say) from the same tower without."""
     return getattr(patcher, "patches_uuid", None) if patcher.patches else None
 

@@ -8,7 +8,6 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..local import checkpoint, engine, sampling
-from ..local.methods import METHODS
 from ..local.towers import Embeddings
 from ..mixing import report as reports
 from ..mixing.errors import EngineError
@@ -17,6 +16,7 @@ from ..mixing.mix import Mix
 from ..mixing.recipe import Recipe
 from ..mixing.weights import Matrix
 from . import hand_over
+from .methods import megapixels_input, method_input, settings_of
 from .types import MENU, ImageMix, MixAdapter, MixEmbeds, MixRecipe, MixWeights
 
 _DRAWER = f"{MENU}/local"
@@ -82,6 +82,7 @@ class ImageMixerEncode(io.ComfyNode):
                 ),
                 ImageMix.Input("negative_mix", optional=True, tooltip=_NEGATIVE_MIX_TOOLTIP),
                 _preparation_input(),
+                megapixels_input("reference_megapixels", optional=True),
             ],
             outputs=[MixEmbeds.Output("embeddings", tooltip="For Apply Mix and Save Embeds.")],
         )
@@ -95,8 +96,11 @@ class ImageMixerEncode(io.ComfyNode):
         clip: Any = None,
         vae: Any = None,
         negative_mix: Mix | None = None,
+        reference_megapixels: float = 1.0,
     ) -> io.NodeOutput:
-        return io.NodeOutput(engine.embed_all(mix, negative_mix, clip_vision, clip, preparation))
+        return io.NodeOutput(
+            engine.embed_all(mix, negative_mix, clip_vision, clip, preparation, vae, reference_megapixels)
+        )
 
 
 class ImageMixerApply(io.ComfyNode):
@@ -127,7 +131,7 @@ class ImageMixerApply(io.ComfyNode):
                     tooltip="Weights instead of the mix's own, a column an ingredient. Unconnected: the mix's own.",
                 ),
                 _adapter_input(),
-                _method_input(),
+                method_input(),
                 _strength_input(),
             ],
             outputs=[
@@ -150,7 +154,9 @@ class ImageMixerApply(io.ComfyNode):
         adapter: Any = None,
     ) -> io.NodeOutput:
         return io.NodeOutput(
-            *engine.apply(model, positive, negative, embeddings, weights, adapter, method["method"], strength)
+            *engine.apply(
+                model, positive, negative, embeddings, weights, adapter, method["method"], strength, settings_of(method)
+            )
         )
 
 
@@ -174,7 +180,7 @@ class ImageMixerLocal(io.ComfyNode):
                 _adapter_input(),
                 ImageMix.Input("negative_mix", optional=True, tooltip=_NEGATIVE_MIX_TOOLTIP),
                 _preparation_input(),
-                _method_input(),
+                method_input(engine=True),
                 _strength_input(),
                 io.Combo.Input(
                     "sampler",
@@ -244,7 +250,15 @@ class ImageMixerLocal(io.ComfyNode):
         fallback: Any = None,
     ) -> io.NodeOutput:
         options = engine.Options(
-            method["method"], preparation, strength, sampler, scheduler, denoise, negative_mix, latent
+            method["method"],
+            settings_of(method),
+            preparation,
+            strength,
+            sampler,
+            scheduler,
+            denoise,
+            negative_mix,
+            latent,
         )
         try:
             made = engine.generate(recipe, engine.Models(model, vae, clip, clip_vision, adapter), options)
@@ -262,14 +276,6 @@ def _preparation_input() -> io.Combo.Input:
         default=PREPARATIONS[0],
         tooltip="How a picture that is not square meets the tower: centre crop cuts its ends off, pad keeps it whole on white, "
         "tile looks at overlapping squares and averages them. Square pictures are the same in all.",
-    )
-
-
-def _method_input() -> io.DynamicCombo.Input:
-    return io.DynamicCombo.Input(
-        "method",
-        options=[io.DynamicCombo.Option(name, []) for name in ("auto", *(method.name for method in METHODS))],
-        tooltip="How the mix conditions the model. auto goes by the model and the adapter.",
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from ...mixing.errors import InputError
 from ...mixing.mix import Mix
@@ -13,7 +14,10 @@ from ..towers import Embeddings
 
 @dataclass(frozen=True)
 class Limits:
-    """What a method takes. `ingredients` counts those of one variant whose weight is not 0; None is no limit."""
+    """What a method takes. `ingredients` counts those of one variant whose weight is not 0; None is no limit.
+
+    `zeros_apart`: items that leave out different ingredients cost less in batches of their own, so the engine cuts there.
+    """
 
     ingredients: int | None
     smallest_weight: float
@@ -21,6 +25,11 @@ class Limits:
     texts: bool
     regions: bool
     spans: bool
+    zeros_apart: bool = False
+
+
+Tower = Literal["vision", "latent"]
+"""What a method looks at pictures through: a CLIP_VISION, or the VAE."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Request:
 
     `rows` is [items, ingredients of embeddings], `negative_rows` [1 or items, ingredients of embeddings.negative].
     `positive` and `negative` are ComfyUI's CONDITIONING or None.
+    `settings` are the method's own inputs by name; one that is missing (method auto has none) is at its default.
     `strength` says how much the mix acts at all, `rows` how the ingredients share it.
     """
 
@@ -40,6 +50,7 @@ class Request:
     positive: Any = None
     negative: Any = None
     adapter: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Method(Protocol):
@@ -47,8 +58,12 @@ class Method(Protocol):
 
     name: str
     limits: Limits
+    towers: frozenset[Tower]
     prompt_is_ingredient: bool
     """Whether the prompt takes the place of an ingredient, not of ordinary text conditioning."""
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Raises InputError where one of the method's own inputs is out of range."""
 
     def claims(self, model: Any, adapter: Any) -> bool:
         """Whether `auto` picks this method for that model and adapter."""

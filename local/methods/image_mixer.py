@@ -6,6 +6,7 @@ projected CLIP ViT-L/14 embeddings. Unused slots are zero tokens; they act as at
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from ...mixing.embeddings import weighted_slots
 from ...mixing.errors import EngineError
 from ...mixing.weights import Matrix
 from ..towers import Embeddings, tower_name
-from .base import Limits, Request
+from .base import Limits, Request, Tower
 from .pieces import pieces_of
 
 SLOTS = 5
@@ -32,7 +33,11 @@ class ImageMixer:
 
     name = "image mixer"
     limits = Limits(SLOTS, 0.0, 5.0, texts=True, regions=True, spans=True)
+    towers: frozenset[Tower] = frozenset({"vision"})
     prompt_is_ingredient = True
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """See Method. It has none."""
 
     def claims(self, model: Any, adapter: Any) -> bool:
         """A tagged model without an adapter: the denoiser itself cannot be told from SD1.5's."""
@@ -60,7 +65,7 @@ class ImageMixer:
         """See Method."""
         needed = self._context_width(model)
         for part in (embeddings, embeddings.negative):
-            if part is not None and part.vectors and part.width != needed:
+            if part is not None and part.encoded and part.width != needed:
                 raise EngineError(
                     f"This model needs the vectors of {tower_name(needed or 0)} ({needed} numbers); the connected tower "
                     f"makes {part.width}, as {tower_name(part.width)} does.",
@@ -93,7 +98,7 @@ class ImageMixer:
 
 def _tokens(embeddings: Embeddings, rows: Matrix, strength: float, width: int) -> torch.Tensor:
     """Context [items, SLOTS, width]: the weighted embeddings of each row, then zero tokens."""
-    if not embeddings.vectors:
+    if not embeddings.encoded:
         return torch.zeros(len(rows), SLOTS, width)
     return weighted_slots(torch.stack(embeddings.vectors), rows, SLOTS) * strength
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -50,6 +50,28 @@ def pieces_of(ingredients: Sequence[Ingredient], rows: Matrix) -> list[Piece]:
                 )
             )
     return pieces
+
+
+def within(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Options of a conditioning entry that acts where and when both `given` and a piece's `options` say; None for never.
+
+    For methods that keep the entries they are given: masks are multiplied, spans cut. A mask may differ from item to item
+    of the batch: [1 or items, H, W].
+    """
+    both = {**given, **options}
+    start = max(given.get("start_percent", 0.0), options.get("start_percent", 0.0))
+    end = min(given.get("end_percent", 1.0), options.get("end_percent", 1.0))
+    if start >= end:
+        return None
+    if (start, end) != (0.0, 1.0):
+        both.update(start_percent=start, end_percent=end)
+    if "mask" in given and "mask" in options:
+        masks = [mask.float().reshape(-1, *mask.shape[-2:]) for mask in (given["mask"], options["mask"])]
+        size = max(mask.shape[-2] for mask in masks), max(mask.shape[-1] for mask in masks)
+        resized = [torch.stack([resized_mask(item, *size) for item in mask]) for mask in masks]
+        both.update(mask=resized[0] * resized[1])
+        both.update({key: given[key] for key in ("mask_strength", "set_area_to_bounds") if key in given})
+    return both
 
 
 def _intervals(ingredients: Sequence[Ingredient]) -> list[tuple[float, float]]:

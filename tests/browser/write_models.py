@@ -63,7 +63,7 @@ def embeddings() -> towers.Embeddings:
     """Vectors of two pictures."""
     vectors = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(1))
     pictures = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in range(2))
-    return towers.Embeddings(Mix(pictures, ((1.0, 1.0),)), tuple(vectors))
+    return towers.Embeddings(Mix(pictures, ((1.0, 1.0),)), tuple(towers.Encoded(vector) for vector in vectors))
 
 
 folders = {name: Path(base, name) for name in ("models/checkpoints", "models/text_encoders", "output/mix_embeds")}

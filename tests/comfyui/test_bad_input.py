@@ -205,8 +205,11 @@ def test_embeddings_come_back_as_they_went(micro_models: micro.MicroModels, tmp_
 
 
 def test_no_pixels_in_the_embeddings_file(micro_models: micro.MicroModels, tmp_path: Path) -> None:
-    embeds_file.save(embeddings_of(micro_models), tmp_path / "a.safetensors")
-    assert (tmp_path / "a.safetensors").stat().st_size < 3 * 768 * 4 + 4096
+    saved = embeddings_of(micro_models)
+    embeds_file.save(saved, tmp_path / "a.safetensors")
+    assert saved.negative is not None
+    made = sum(one.nbytes for one in (*saved.encoded, *saved.negative.encoded))
+    assert (tmp_path / "a.safetensors").stat().st_size < made + 4096
 
 
 def test_embeddings_that_are_not_safetensors(tmp_path: Path) -> None:

@@ -125,18 +125,18 @@ class Tower:
 
 
 def test_the_cache_is_bounded_and_drops_the_longest_unused() -> None:
-    cache, tower = towers.VectorCache(max_bytes=3 * 400), Tower()
+    cache, tower = towers.Cache(max_bytes=3 * 400), Tower()
     for name in ("a", "b", "c"):
-        cache.put(tower, (name,), torch.zeros(100))
+        cache.put(tower, (name,), towers.Encoded(torch.zeros(100)))
     assert cache.get(tower, ("a",)) is not None
-    cache.put(tower, ("d",), torch.zeros(100))
+    cache.put(tower, ("d",), towers.Encoded(torch.zeros(100)))
     assert cache.get(tower, ("b",)) is None
     assert all(cache.get(tower, (name,)) is not None for name in "acd")
 
 
 def test_the_cache_holds_towers_weakly() -> None:
-    cache, tower = towers.VectorCache(), Tower()
-    cache.put(tower, ("a",), torch.zeros(100))
+    cache, tower = towers.Cache(), Tower()
+    cache.put(tower, ("a",), towers.Encoded(torch.zeros(100)))
     del tower
     gc.collect()
-    assert not cache._vectors and cache._bytes == 0
+    assert not cache._kept and cache._bytes == 0
