@@ -60,6 +60,7 @@ class ImageMixerMix(io.ComfyNode):
                     "pad",
                     default="",
                     optional=True,
+                    extra_dict={"widgetType": "IMAGE_MIXER_PAD"},  # a text still; web/pad.js draws it
                     tooltip="A weight for each image socket, such as 0.5, 0.7. A missing number is 1; 0 leaves a picture "
                     "out. A connected weights input replaces it.",
                 ),

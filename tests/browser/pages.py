@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 from image_mixer.tests.service.app import DEMO_KEY, Service
 from image_mixer.tools.comfy_tool.places import ROOT
-from image_mixer.tools.comfy_tool.programs import find_chromium
+from image_mixer.tools.comfy_tool.programs import FRONT_END_VARIABLE, find_chromium
 from image_mixer.tools.comfy_tool.sandbox import clean_environment
 from image_mixer.tools.comfy_tool.server import Server
 from image_mixer.tools.comfy_tool.service import write_profiles
@@ -43,6 +44,7 @@ CHROMIUM_ARGUMENTS = [
 ]
 READY = "window.app?.vueAppReady && window.app.isGraphReady && !!window.app.extensionManager"
 SETTLED_MS = 700
+ACTION_MS = 10_000
 HISTORY_SECONDS = 30
 RUN_MS = 120_000
 LARGEST_FOR_TESTS = {"width": 64, "height": 64, "steps": 2}
@@ -114,7 +116,12 @@ def pack_server() -> Iterator[Server]:
     ):
         base = Path(scratch).resolve()
         write_profiles(base, {"modelslab v6": f"{service.base}/api/v6"})
-        server = Server(base=base, env={"MODELSLAB_API_KEY": DEMO_KEY})
+        front_end = os.environ.get(FRONT_END_VARIABLE)
+        server = Server(
+            base=base,
+            env={"MODELSLAB_API_KEY": DEMO_KEY},
+            extra_args=["--front-end-root", front_end] if front_end else [],
+        )
         (base / "custom_nodes").mkdir()
         (base / "custom_nodes" / "image-mixer-probe").symlink_to(PROBE, target_is_directory=True)
         script = Path(__file__).with_name("write_models.py")
@@ -201,25 +208,26 @@ class ComfyPage:
 
 @contextlib.contextmanager
 def comfy_page(
-    browser: Browser, server: Server, mode: str, width: int = 1920, height: int = 1080
+    browser: Browser, server: Server, mode: str, width: int = 1920, height: int = 1080, touch: bool = False
 ) -> Iterator[ComfyPage]:
     """The front end of `server` in a mode of MODES, ready to use."""
     server.client.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": MODES[mode]})
-    page = browser.new_page(viewport={"width": width, "height": height})
+    page = browser.new_page(viewport={"width": width, "height": height}, has_touch=touch)
     shown = ComfyPage(page, server)
     page.on("pageerror", lambda error: shown.faults.append(str(error)))
     page.on("console", lambda message: shown.faults.append(message.text) if _is_ours(message) else None)
     page.on("request", lambda request: shown.foreign.append(request.url) if _is_foreign(request.url, server) else None)
-    page.goto(server.url)
+    page.set_default_timeout(ACTION_MS)
+    page.goto(server.url, timeout=60_000)
     page.wait_for_function(READY, timeout=60_000)
-    page.wait_for_selector(".p-blockui-mask", state="hidden")
+    page.wait_for_selector(".p-blockui-mask", state="hidden", timeout=60_000)
     yield shown
     page.close()
 
 
 def _is_ours(message: Any) -> bool:
-    """Whether an error on the console comes from this pack's files or speaks of them."""
-    return message.type == "error" and "image-mixer" in f"{message.text} {message.location.get('url', '')}"
+    """Whether an error or warning on the console comes from this pack's files or speaks of them."""
+    return message.type in ("error", "warning") and "image-mixer" in f"{message.text} {message.location.get('url', '')}"
 
 
 def _is_foreign(url: str, server: Server) -> bool:

@@ -79,7 +79,8 @@ class TestTiers:
             ("browser", [], [("browser", "not soak", "0.30.0")]),
             (None, ["tests/tools/test_run.py::test_json"], [("pure", "not soak", "0.30.0")]),
             ("soak", [], [("comfyui on 0.18.2", "", "0.18.2"), ("comfyui on 0.24.0", "", "0.24.0"), ("pure", "", "0.30.0"),
-                          ("comfyui", "", "0.30.0"), ("browser", "", "0.30.0")]),
+                          ("comfyui", "", "0.30.0"), ("browser", "", "0.30.0"),
+                          ("browser on front end 1.58.1", "", "0.30.0")]),
         ],
     )
     def test_plans(self, tier: str | None, paths: list[str], expected: list[tuple[str, str, str]]) -> None:

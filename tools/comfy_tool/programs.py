@@ -17,8 +17,15 @@ from .places import cache_folder
 from .sandbox import Builder, Sandbox, clean_environment, site_packages
 
 CHROMIUM_VARIABLE = "IMAGE_MIXER_CHROMIUM"
+FRONT_END_VARIABLE = "IMAGE_MIXER_FRONT_END"
 CHROMIUM_NAMES = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge", "msedge"
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "microsoft-edge",
+    "msedge",
 )
 MAC_APPLICATIONS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -87,6 +94,16 @@ def ensure_node() -> Path:
         if candidate.is_file():
             return candidate
     raise ToolError(f"no Node.js: install {OLDEST_NODE} or newer so that `node` is found")
+
+
+def ensure_front_end() -> Path:
+    """The static files of the newest front end that the tests know, fetched where they are missing. Raises ToolError."""
+    return site_packages(Builder().extra(pins.FRONT_END)) / "comfyui_frontend_package" / "static"
+
+
+def ensure_axe() -> Path:
+    """axe-core's script, fetched where it is missing. Raises ToolError."""
+    return site_packages(Builder().extra(pins.AXE)) / "axe_playwright_python" / "axe.min.js"
 
 
 def node_major(node: Path) -> int:

@@ -86,10 +86,10 @@ class Builder:
         return done
 
     def extra(self, package: str) -> Path:
-        """A folder holding one more package, such as Node.js, on its own. Raises ToolError."""
+        """A folder holding one more package, such as Node.js, on its own: nothing that it requires. Raises ToolError."""
         name = self._name("extra", [package])
         with file_lock(self.cache / "setup.lock", f"installing {package}"):
-            self._layer(name, None, [package], package)
+            self._layer(name, None, ["--no-deps", package], package)
         return self.cache / name
 
     def _name(self, label: str, *asked: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from . import pins, soak
 from .console import elapsed, say
 from .errors import ToolError, UsageError
 from .places import ROOT
-from .programs import CHROMIUM_VARIABLE, ensure_chromium, ensure_node
+from .programs import CHROMIUM_VARIABLE, FRONT_END_VARIABLE, ensure_chromium, ensure_front_end, ensure_node
 from .sandbox import Builder, Sandbox, clean_environment
 
 TIERS = ("pure", "comfyui", "browser", "soak")
@@ -63,12 +63,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """One pytest run: which folders, which marker expression, and in which ComfyUI."""
+    """One pytest run: which folders, which marker expression, and in which ComfyUI with which front end."""
 
     name: str
     folders: tuple[str, ...]
     markers: str
     version: str = pins.DEFAULT_VERSION
+    newest_front_end: bool = False
 
 
 def command(options: argparse.Namespace) -> int:
@@ -90,7 +91,9 @@ def plan(tier: str | None, paths: Sequence[str] = ()) -> list[Job]:
     if tier == "soak":
         others = [version for version in reversed(pins.RELEASES) if version != pins.DEFAULT_VERSION]
         jobs = [Job(f"comfyui on {version}", FOLDERS["comfyui"], "", version) for version in others]
-        return [*jobs, *(Job(name, folders, "") for name, folders in FOLDERS.items())]
+        jobs += [Job(name, folders, "") for name, folders in FOLDERS.items()]
+        newest = pins.FRONT_END.rpartition("==")[2]
+        return [*jobs, Job(f"browser on front end {newest}", FOLDERS["browser"], "", newest_front_end=True)]
     if tier:
         return [Job(tier, FOLDERS[tier], NOT_SOAK)]
     jobs = [Job(name, FOLDERS[name], SMOKE if name == "browser" else NOT_SOAK) for name in FOLDERS]
@@ -122,8 +125,10 @@ def run_job(job: Job, arguments: Sequence[str]) -> Outcome:
     try:
         sandbox = Builder().sandbox(job.version)
         env = clean_environment() if job.name == "pure" else sandbox_environment(sandbox)
-        if job.name == "browser":
+        if job.folders == FOLDERS["browser"]:
             env[CHROMIUM_VARIABLE] = str(ensure_chromium(sandbox))
+        if job.newest_front_end:
+            env[FRONT_END_VARIABLE] = str(ensure_front_end())
         problems = static_checks(sandbox, env, arguments) if job.name == "pure" else []
         paths = test_paths(arguments)
         folders = paths or [f"tests/{name}" for name in job.folders if (ROOT / "tests" / name).is_dir()]

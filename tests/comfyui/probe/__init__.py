@@ -70,6 +70,20 @@ class ProbeMicroModels(io.ComfyNode):
         return io.NodeOutput(model, made.clip, made.vae, made.clip_vision)
 
 
+class ProbeMix(io.ComfyNode):
+    """Shows a mix's weights: a row a line."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ProbeMix", category="probe", is_output_node=True, inputs=[io.Custom("IMAGE_MIX").Input("mix")]
+        )
+
+    @classmethod
+    def execute(cls, mix: Any) -> io.NodeOutput:
+        return io.NodeOutput(ui={"text": [", ".join(f"{weight:g}" for weight in row) for row in mix.weights]})
+
+
 class ProbeOutOfMemory(io.ComfyNode):
     """A model whose sampling fails as if the GPU were full."""
 
@@ -95,4 +109,4 @@ class ProbeOutOfMemory(io.ComfyNode):
         return io.NodeOutput(model)
 
 
-NODE_CLASS_MAPPINGS = {c.GET_SCHEMA().node_id: c for c in (ProbeMicroModels, ProbeOutOfMemory)}
+NODE_CLASS_MAPPINGS = {c.GET_SCHEMA().node_id: c for c in (ProbeMicroModels, ProbeMix, ProbeOutOfMemory)}
