@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from image_mixer.tests.comfyui.live import Live, graph, local_graph, prepared
+from image_mixer.tests.service import render
 from image_mixer.tests.service.app import Service
 from image_mixer.tests.service.state import Manners
 from image_mixer.tools.comfy_tool.server import Server
 from image_mixer.tools.comfy_tool.websocket import WebSocket, WebSocketError
+from PIL import Image
 
 KEY = "canary-7d1f0c52e6b94a38"
 WRONG = "wrong-canary-51c6e0aa93"
 PROFILES = """
 [spending]
 max_jobs_per_run = 4
-max_jobs_per_day = 1000
+max_jobs_per_day = {per_day}
 
 [endpoints."modelslab v6"]
 base_url = "{base}/api/v6"
+jobs_in_flight = 10
 timeouts = {{ connect = 2.0, read = 5.0, submit = 8.0, call = 8.0, job = 60.0, download = 10.0, queue = 20.0 }}
 
 [endpoints."stable diffusion api v5"]
@@ -86,15 +91,17 @@ class Scene(Live):
 
 
 @contextlib.contextmanager
-def scene(base: Path, took: float = 0.2, **more: Any) -> Iterator[Scene]:
-    """A server on the base directory `base`, whose profiles lead to a stand-in."""
+def scene(
+    base: Path, took: float = 0.2, per_day: int = 1000, env: Mapping[str, str] | None = None, **more: Any
+) -> Iterator[Scene]:
+    """A server on the base directory `base`, whose profiles lead to a stand-in; `per_day` paid jobs at most."""
     base.mkdir(exist_ok=True)
     prepared(base)
     with Service(manners=Manners(took=[took], queue_limit=10), keys=(KEY,)).start() as service:
         private = base / "user" / "__image_mixer"
         private.mkdir(parents=True)
-        (private / "endpoints.toml").write_text(PROFILES.format(base=service.base), encoding="utf-8")
-        env = {"MODELSLAB_API_KEY": KEY, "IMAGE_MIXER_TEST_WRONG": WRONG}
+        (private / "endpoints.toml").write_text(PROFILES.format(base=service.base, per_day=per_day), encoding="utf-8")
+        env = {"MODELSLAB_API_KEY": KEY, "IMAGE_MIXER_TEST_WRONG": WRONG, **(env or {})}
         with Server(base=base, env=env, **more) as server:
             made = Scene(server, service)
             thread = threading.Thread(target=made.listen, daemon=True)
@@ -121,3 +128,23 @@ def remote_graph(**changes: dict[str, Any]) -> dict[str, Any]:
     for name, inputs in changes.items():
         prompt[name]["inputs"].update(inputs)
     return prompt
+
+
+def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    """Waits until `true()` is."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.02)
+
+
+def pixels(data: bytes) -> bytes:
+    """The RGB values of a picture file."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB").tobytes()
+
+
+def made(live: Scene, number: int) -> bytes:
+    """The picture that the stand-in serves for a job."""
+    job = live.service.state.jobs[number]
+    return render.rendered(job.inputs, job.weights, str(job.fields["prompt"]), job.seed, job.size)

@@ -6,14 +6,13 @@ import io
 import json
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from image_mixer.tests.comfyui.live import graph, local_graph, report_of
-from image_mixer.tests.comfyui.remote_scene import KEY, WRONG, Scene, remote_graph, scene
-from image_mixer.tests.service import render
+from image_mixer.tests.comfyui.remote_scene import KEY, WRONG, Scene, made, pixels, remote_graph, scene, until
 from image_mixer.tests.service.state import Fault
 from PIL import Image
 
@@ -34,24 +33,6 @@ def live(running: Scene) -> Iterator[Scene]:
     yield running
     vars(running.service.state.manners).update(manners)
     running.service.state.faults.clear()
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
-
-
-def pixels(data: bytes) -> bytes:
-    with Image.open(io.BytesIO(data)) as image:
-        return image.convert("RGB").tobytes()
-
-
-def made(live: Scene, number: int) -> bytes:
-    """The picture that the stand-in serves for a job."""
-    job = live.service.state.jobs[number]
-    return render.rendered(job.inputs, job.weights, str(job.fields["prompt"]), job.seed, job.size)
 
 
 @pytest.mark.parametrize("endpoint", ["modelslab v6", "stable diffusion api v5"])

@@ -7,7 +7,6 @@ import dataclasses
 import shutil
 import socket
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from image_mixer.remote.transport import Call, NotSent, Reply, RequestsTransport
 from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.faults import CASES, Case
 from image_mixer.tests.service.app import Service
+from image_mixer.tests.service.listener import Listener
 from image_mixer.tests.service.state import Fault, Manners
 
 TIMES = Timeouts(connect=1.0, read=1.5, submit=1.6, call=1.5, job=4.0, download=2.0, queue=2.0)
@@ -37,27 +37,6 @@ class Run:
     line: str
     paid: int
     images: tuple[bytes, ...] = ()
-
-
-class Listener:
-    """A place that nobody may contact."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.base = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.heard = 0
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                self._socket.accept()[0].close()
-            except OSError:
-                return
-            self.heard += 1
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class Scene:
