@@ -140,8 +140,7 @@ def schedule_ratio(folder: Path) -> float:
 def beside_local(folder: Path) -> float:
     """Seconds of a local node's sampling beside a remote job that is polled all the while, over those of it alone."""
     from image_mixer.tests.comfyui.live import report_of
-    from image_mixer.tests.comfyui.remote_scene import scene
-    from image_mixer.tests.comfyui.test_remote_node import beside_a_sampler
+    from image_mixer.tests.comfyui.remote_scene import beside_a_sampler, scene
 
     seconds: dict[bool, list[float]] = {False: [], True: []}
     with scene(folder / "beside", took=BESIDE_SECONDS) as live:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -130,6 +132,35 @@ def remote_graph(**changes: dict[str, Any]) -> dict[str, Any]:
     return prompt
 
 
+def both(first: str, second: str, **changes: dict[str, Any]) -> dict[str, Any]:
+    """Two engine nodes on one recipe, `second` the fallback of `first`: "remote", "local"."""
+    prompt = remote_graph()
+    local = {name: node for name, node in local_graph().items() if name in ("models", "local")}
+    prompt |= local
+    prompt[first]["inputs"]["fallback"] = [second, 0]
+    report = {"remote": 1, "local": 2}[first]
+    prompt["save"]["inputs"] |= {"images": [first, 0], "report": [first, report]}
+    prompt["show"]["inputs"]["source"] = [first, report]
+    prompt["recipe"]["inputs"] |= {"width": 256, "height": 256, "prompt": "rose", "steps": 1}
+    for name, inputs in changes.items():
+        prompt[name]["inputs"].update(inputs)
+    return prompt
+
+
+def beside_a_sampler(seed: int) -> dict[str, Any]:
+    """Remote beside Local with 1000 steps. ComfyUI would run Local first: the ingredients between make it the later."""
+    prompt = remote_graph(recipe={"seed": seed})
+    prompt |= {name: node for name, node in local_graph().items() if name in ("models", "local")}
+    prompt |= graph(
+        one=("ImageMixerAddImage", {"mix": ["mix", 0], "image": ["a", 0], "weight": 0.5, "start": 0.0, "end": 1.0}),
+        two=("ImageMixerAddImage", {"mix": ["one", 0], "image": ["b", 0], "weight": 0.5, "start": 0.0, "end": 1.0}),
+        slow=("ImageMixerRecipe", prompt["recipe"]["inputs"] | {"mix": ["two", 0], "steps": 1000, "prompt": ""}),
+        keep=("PreviewImage", {"images": ["local", 0]}),
+    )
+    prompt["local"]["inputs"]["recipe"] = ["slow", 0]
+    return prompt
+
+
 def until(true: Callable[[], object], seconds: float = 20.0) -> None:
     """Waits until `true()` is."""
     deadline = time.monotonic() + seconds
@@ -148,3 +179,33 @@ def made(live: Scene, number: int) -> bytes:
     """The picture that the stand-in serves for a job."""
     job = live.service.state.jobs[number]
     return render.rendered(job.inputs, job.weights, str(job.fields["prompt"]), job.seed, job.size)
+
+
+SAID = ("/history", "/queue", "/object_info", "/settings", "/internal/logs", "/internal/logs/raw", "/system_stats",
+        "/image_mixer/endpoints")
+
+
+def told(live: Scene) -> dict[str, str]:
+    """All that the server and its folders say, by where: answers, WebSocket, log, files, rows, texts of pictures."""
+    found = {path: json.dumps(live.get(path)) for path in SAID}
+    found |= {"the WebSocket": live.heard.decode("utf-8", "replace"), "the log": live.server.log_text()}
+    for path in sorted(live.server.base.rglob("*")):
+        if not path.is_file():
+            continue
+        found[str(path)] = path.read_bytes().decode("latin-1")
+        if path.suffix == ".png":
+            with Image.open(path) as image:
+                found[f"the texts of {path}"] = json.dumps(getattr(image, "text", {}))
+    with contextlib.closing(sqlite3.connect(f"file:{live.private / 'journal.sqlite'}?mode=ro", uri=True)) as journal:
+        for (table,) in journal.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            found[f"the journal's {table}"] = repr(journal.execute(f"SELECT * FROM {table}").fetchall())
+    return found
+
+
+def assert_nowhere(live: Scene, *keys: str, but: tuple[Path, ...] = ()) -> None:
+    """None of `keys` is in anything that the server says or wrote, but in the files `but`."""
+    found = told(live)
+    assert found["the journal's jobs"] != "[]" and found["the log"] and len(found["the WebSocket"]) > 100
+    assert any(name.startswith("the texts of") for name in found)
+    allowed = {str(path) for path in but}
+    assert [(name, key[:9]) for name, text in found.items() for key in keys if key in text and name not in allowed] == []
