@@ -116,6 +116,15 @@ def scene(
                 service.shutdown()
 
 
+@contextlib.contextmanager
+def well_behaved(running: Scene) -> Iterator[Scene]:
+    """The scene with the manners and without the faults that are set inside."""
+    manners = dict(vars(running.service.state.manners))
+    yield running
+    vars(running.service.state.manners).update(manners)
+    running.service.state.faults.clear()
+
+
 def remote_graph(**changes: dict[str, Any]) -> dict[str, Any]:
     """Two pictures, one recipe, Remote and Save; `changes` are inputs by node."""
     prompt = {name: node for name, node in local_graph().items() if name in ("a", "b", "mix", "recipe")}

@@ -20,6 +20,7 @@ from image_mixer.tests.comfyui.remote_scene import (
     remote_graph,
     scene,
     until,
+    well_behaved,
 )
 from image_mixer.tests.service.state import Fault
 from PIL import Image
@@ -33,11 +34,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture
 def live(running: Scene) -> Iterator[Scene]:
-    """The scene with good manners, before and after."""
-    manners = dict(vars(running.service.state.manners))
-    yield running
-    vars(running.service.state.manners).update(manners)
-    running.service.state.faults.clear()
+    with well_behaved(running) as behaved:
+        yield behaved
 
 
 @pytest.mark.parametrize("endpoint", ["modelslab v6", "stable diffusion api v5"])
