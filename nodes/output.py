@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 from ..mixing import images as pictures
 from ..mixing import report as reports
 from ..mixing.sheet import LAYOUTS, contact_sheet
+from . import prefix
 from .types import MENU
 
 _DRAWER = f"{MENU}/output"
@@ -124,6 +125,10 @@ class ImageMixerSave(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: list[str | None]) -> bool | str:
+        return prefix.valid(filename_prefix[0])
+
+    @classmethod
     def execute(
         cls, images: list[io.Image.Type], filename_prefix: list[str], report: list[str] | None = None
     ) -> io.NodeOutput:
@@ -135,10 +140,10 @@ class ImageMixerSave(io.ComfyNode):
         return io.NodeOutput(ui=ui.SavedImages(saved))
 
 
-def _saved(batch: io.Image.Type, prefix: str, metadata: dict[str, str]) -> list[ui.SavedResult]:
+def _saved(batch: io.Image.Type, beginning: str, metadata: dict[str, str]) -> list[ui.SavedResult]:
     """The PNGs of a batch, numbered on from those that are there."""
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory(), batch.shape[2], batch.shape[1]
+        beginning, folder_paths.get_output_directory(), batch.shape[2], batch.shape[1]
     )
     saved = []
     for index, image in enumerate(batch):

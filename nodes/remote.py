@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import uuid
@@ -122,6 +123,7 @@ async def _outcome(order: Order, node_id: str) -> Outcome:
         _say(progress.text, node_id)
 
     future = SERVICE.engine().start(order, show, stop.is_set)
+    over_now = _event_of(future)
     try:
         shown = 0
         while True:
@@ -131,7 +133,8 @@ async def _outcome(order: Order, node_id: str) -> Outcome:
                 await ComfyAPI().execution.set_progress(latest[-1].done, max(1, latest[-1].total), node_id)
             if over:
                 return future.result()
-            await asyncio.sleep(LOOK)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(over_now.wait(), LOOK)
             throw_exception_if_processing_interrupted()
     except (asyncio.CancelledError, InterruptProcessingException):
         # A sampler beside this node may have taken the interrupt; the loop then cancels what still waits.
@@ -140,6 +143,18 @@ async def _outcome(order: Order, node_id: str) -> Outcome:
         logger.info("Image Mixer (Remote): %s", line)
         _say(line, node_id)
         raise
+
+
+def _event_of(future: futures.Future[Outcome]) -> asyncio.Event:
+    """An event of this loop that is set when `future` is done: images from disk need no waiting for the next look."""
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake(_: futures.Future[Outcome]) -> None:
+        with contextlib.suppress(RuntimeError):  # after an interrupt the loop is closed before the engine is done
+            loop.call_soon_threadsafe(event.set)
+
+    future.add_done_callback(wake)
+    return event
 
 
 def _farewell(future: futures.Future[Outcome]) -> str:

@@ -120,9 +120,9 @@ class Settings:
 
     def endpoint(self, name: str) -> Endpoint:
         """The profile called `name`. Raises InputError, naming those that exist, where there is none."""
-        if name not in self.endpoints:
+        if not isinstance(name, str) or name not in self.endpoints:
             known = ", ".join(self.endpoints)
-            raise InputError(f"There is no endpoint {name[:60]!r} on this server: choose one of {known}.")
+            raise InputError(f"There is no endpoint {str(name)[:60]!r} on this server: choose one of {known}.")
         return self.endpoints[name]
 
     def uploader_of(self, endpoint: Endpoint) -> Endpoint:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import json
-import stat
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from image_mixer.tests.comfyui.live import graph, local_graph, report_of
-from image_mixer.tests.comfyui.remote_scene import KEY, WRONG, Scene, remote_graph, scene
-from image_mixer.tests.service import render
+from image_mixer.tests.comfyui.live import graph, report_of
+from image_mixer.tests.comfyui.remote_scene import (
+    KEY,
+    WRONG,
+    Scene,
+    assert_nowhere,
+    both,
+    made,
+    pixels,
+    remote_graph,
+    scene,
+    until,
+    well_behaved,
+)
 from image_mixer.tests.service.state import Fault
 from PIL import Image
-
-WITHIN = 1.0
-"""Seconds in which Interrupt must end a prompt."""
 
 
 @pytest.fixture(scope="module")
@@ -29,29 +34,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture
 def live(running: Scene) -> Iterator[Scene]:
-    """The scene with good manners, before and after."""
-    manners = dict(vars(running.service.state.manners))
-    yield running
-    vars(running.service.state.manners).update(manners)
-    running.service.state.faults.clear()
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.02)
-
-
-def pixels(data: bytes) -> bytes:
-    with Image.open(io.BytesIO(data)) as image:
-        return image.convert("RGB").tobytes()
-
-
-def made(live: Scene, number: int) -> bytes:
-    """The picture that the stand-in serves for a job."""
-    job = live.service.state.jobs[number]
-    return render.rendered(job.inputs, job.weights, str(job.fields["prompt"]), job.seed, job.size)
+    with well_behaved(running) as behaved:
+        yield behaved
 
 
 @pytest.mark.parametrize("endpoint", ["modelslab v6", "stable diffusion api v5"])
@@ -126,20 +110,6 @@ def test_the_fallback_takes_over(
     assert KEY not in report["handed_over"] and WRONG not in json.dumps(alone)
 
 
-def both(first: str, second: str, **changes: dict[str, Any]) -> dict[str, Any]:
-    prompt = remote_graph()
-    local = {name: node for name, node in local_graph().items() if name in ("models", "local")}
-    prompt |= local
-    prompt[first]["inputs"]["fallback"] = [second, 0]
-    report = {"remote": 1, "local": 2}[first]
-    prompt["save"]["inputs"] |= {"images": [first, 0], "report": [first, report]}
-    prompt["show"]["inputs"]["source"] = [first, report]
-    prompt["recipe"]["inputs"] |= {"width": 256, "height": 256, "prompt": "rose", "steps": 1}
-    for name, inputs in changes.items():
-        prompt[name]["inputs"].update(inputs)
-    return prompt
-
-
 def test_local_is_a_fallback_of_remote_and_tells_of_itself(live: Scene) -> None:
     before = live.counts()["sampled"]
     report = report_of(live.good(both("remote", "local", remote={"endpoint": "keyless"}, recipe={"seed": 700})))
@@ -163,15 +133,6 @@ def test_a_success_runs_no_fallback(live: Scene) -> None:
     before = live.counts()
     live.good(both("remote", "local", recipe={"seed": 715}))
     assert live.counts() == before
-
-
-def test_an_unknown_outcome_never_falls_back(live: Scene) -> None:
-    live.service.state.faults.append(Fault("mix", "reset"))
-    before = live.counts()["sampled"]
-    error = live.error(both("remote", "local", recipe={"seed": 720}))
-    assert "take" in error["exception_message"] and live.counts()["sampled"] == before
-    again = live.error(both("remote", "local", recipe={"seed": 720}))
-    assert "take" in again["exception_message"]
 
 
 # Money
@@ -203,142 +164,13 @@ def test_bad_input_is_refused_before_anything_is_sent(live: Scene) -> None:
     assert live.calls == before
 
 
-# Interrupt
-
-
-PHASES: dict[str, tuple[str, dict[str, Any], Fault | None]] = {
-    "upload": ("upload", {"upload_seconds": 3.0}, None),
-    "submit": ("mix", {}, Fault("mix", "delay", seconds=3.0)),
-    "poll": ("mix", {"took": [4.0]}, None),
-    "download": ("image", {}, Fault("image", "delay", seconds=3.0)),
-}
-
-
-@pytest.mark.parametrize("phase", PHASES)
-def test_interrupt_ends_the_prompt_and_the_next_queue_collects(live: Scene, phase: str) -> None:
-    call, manners, fault = PHASES[phase]
-    state, number = live.service.state, list(PHASES).index(phase)
-    vars(state.manners).update(manners)
-    if fault is not None:
-        state.faults.append(fault)
-    Image.new("RGB", (96, 64), (number, 90, 20)).save(live.server.base / "input" / f"{phase}.png")
-    prompt = remote_graph(a={"image": f"{phase}.png"}, recipe={"seed": 900 + number})
-    before, count = live.paid, state.count(call)
-    queued = live.queue(prompt)
-    until(lambda: state.count(call) > count)
-    time.sleep(0.3)
-    asked = time.monotonic()
-    live.post("/interrupt", {})
-    messages = [kind for kind, _ in live.ended(queued)["status"]["messages"]]
-    assert time.monotonic() - asked < WITHIN
-    assert "execution_interrupted" in messages
-    until(lambda: b"Interrupted. " in live.heard)
-    vars(state.manners).update({"upload_seconds": 0.0, "took": [0.2]})
-    outputs = live.good(prompt)
-    assert live.paid == before + 1 and state.paid_twice() == 0
-    assert pixels(live.image(outputs["save"]["images"][0])) == pixels(made(live, state.paid[-1]))
-
-
-def beside_a_sampler(seed: int) -> dict[str, Any]:
-    """Remote beside Local with 1000 steps. ComfyUI would run Local first: the ingredients between make it the later."""
-    prompt = remote_graph(recipe={"seed": seed})
-    prompt |= {name: node for name, node in local_graph().items() if name in ("models", "local")}
-    prompt |= graph(
-        one=("ImageMixerAddImage", {"mix": ["mix", 0], "image": ["a", 0], "weight": 0.5, "start": 0.0, "end": 1.0}),
-        two=("ImageMixerAddImage", {"mix": ["one", 0], "image": ["b", 0], "weight": 0.5, "start": 0.0, "end": 1.0}),
-        slow=("ImageMixerRecipe", prompt["recipe"]["inputs"] | {"mix": ["two", 0], "steps": 1000, "prompt": ""}),
-        keep=("PreviewImage", {"images": ["local", 0]}),
-    )
-    prompt["local"]["inputs"]["recipe"] = ["slow", 0]
-    return prompt
-
-
-def test_jobs_go_on_beside_a_sampler(live: Scene) -> None:
-    state = live.service.state
-    sampled, count, paid = live.counts()["sampled"], state.count("image"), live.paid
-    queued = live.queue(beside_a_sampler(950))
-    until(lambda: live.counts()["sampled"] > sampled and state.count("image") > count)
-    assert not live.get(f"/history/{queued}"), "the sampler was done before the service was"
-    live.post("/interrupt", {})
-    assert "execution_interrupted" in [kind for kind, _ in live.ended(queued)["status"]["messages"]]
-    live.good(remote_graph(recipe={"seed": 950}))
-    assert live.paid == paid + 1
-
-
-def test_a_sampler_that_takes_the_interrupt_cancels_the_waiting_node(live: Scene) -> None:
-    state = live.service.state
-    state.manners.took = [60.0]
-    sampled, paid = live.counts()["sampled"], live.paid
-    queued = live.queue(beside_a_sampler(960))
-    until(lambda: live.counts()["sampled"] > sampled and live.paid > paid)
-    time.sleep(0.3)
-    live.heard.clear()
-    live.post("/interrupt", {})
-    assert "execution_interrupted" in [kind for kind, _ in live.ended(queued)["status"]["messages"]]
-    until(lambda: b"cannot be cancelled and will be paid for" in live.heard)
-    state.jobs[state.paid[-1]].seconds = 0.1
-    live.good(remote_graph(recipe={"seed": 960}))
-    assert live.paid == paid + 1
-
-
-# The key
-
-
-def test_endpoints_are_listed_without_keys(live: Scene) -> None:
-    listed = live.get("/image_mixer/endpoints")
-    has = {entry["name"]: entry["has_key"] for entry in listed["endpoints"]}
-    assert has["modelslab v6"] and has["stable diffusion api v5"] and not has["keyless"]
-    assert listed["max_jobs_per_run"] == 4
-    tooltip = live.get("/object_info/ImageMixerRemote")["ImageMixerRemote"]["input"]["required"]["endpoint"][1]
-    assert "Without a key: keyless" in tooltip["tooltip"]
-
-
-def test_a_key_is_stored_and_never_given(live: Scene) -> None:
-    body = {"endpoint": "keyless", "key": "stored-canary-0f9e8d7c"}
-    assert live.post("/image_mixer/key", body) == (200, {"set": True})
-    file = live.private / "keys.json"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600 and stat.S_IMODE(live.private.stat().st_mode) == 0o700
-    assert json.loads(file.read_text()) == {"IMAGE_MIXER_TEST_UNSET": "stored-canary-0f9e8d7c"}
-    listed = live.get("/image_mixer/endpoints")
-    assert {"name": "keyless", "has_key": True, "images_per_job": 1} in listed["endpoints"]
-    assert "canary" not in json.dumps(listed)
-    for path in ("/userdata/..%2F__image_mixer%2Fkeys.json", "/api/userdata/__image_mixer/keys.json"):
-        assert live.send("GET", path)[0] >= 400
-    assert live.send("DELETE", "/image_mixer/key", {"endpoint": "keyless"}) == (200, {"set": False})
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Content-Type": "text/plain"}, 415),
-        ({"Origin": "http://elsewhere.example"}, 403),
-        ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"X-Forwarded-For": "192.0.2.1"}, 403),
-        ({"Host": "rebound.example"}, 403),
-    ],
-)
-def test_others_set_no_key(live: Scene, headers: dict[str, str], status: int) -> None:
-    for method in ("POST", "DELETE"):
-        found, answer = live.send(method, "/image_mixer/key", {"endpoint": "keyless", "key": "stored-canary"}, headers)
-        assert found == status and (answer is None or "\n" not in answer["error"])
-
-
-def test_no_route_sets_a_key_that_is_none(live: Scene) -> None:
-    for body in ({"endpoint": "keyless"}, {"endpoint": "nowhere", "key": "12345678"}, [], {"key": "x" * 5000}):
-        status, answer = live.post("/image_mixer/key", body)
-        assert status in (400, 413) and set(answer) == {"error"}
-    assert KEY not in (live.private / "keys.json").read_text() if (live.private / "keys.json").exists() else True
-
-
-# Last: what all of the above left behind
+# Last: what all of the above left behind; in a new server, which has its own log and history
 
 
 def test_a_new_server_sends_nothing_for_what_is_on_disk(live: Scene) -> None:
     prompt = remote_graph(recipe={"samples": 2, "seed": 980})
     first = [live.image(image) for image in live.good(prompt)["save"]["images"]]
-    log = live.server.log_text()
-    history = json.dumps(live.get("/history"))
-    assert KEY not in log + history and WRONG not in log + history
+    assert_nowhere(live, KEY, WRONG)
     live.server.restart()
     before = live.calls
     outputs = live.good(prompt)
@@ -347,12 +179,6 @@ def test_a_new_server_sends_nothing_for_what_is_on_disk(live: Scene) -> None:
 
 
 def test_the_key_is_nowhere(live: Scene) -> None:
-    said = live.server.log_text() + json.dumps(live.get("/history")) + json.dumps(live.get("/object_info"))
-    said += live.heard.decode("utf-8", "replace") + json.dumps(live.get("/image_mixer/endpoints"))
-    files = {path: path.read_bytes() for path in sorted(Path(live.server.base).rglob("*")) if path.is_file()}
-    assert any(path.name == "journal.sqlite" for path in files) and any(path.suffix == ".png" for path in files)
-    for key in (KEY, WRONG, "stored-canary"):
-        assert key not in said
-        assert [str(path) for path, data in files.items() if key.encode() in data] == []
+    assert_nowhere(live, KEY, WRONG)
     assert live.service.state.leaks == [] and live.service.state.violations == []
     assert live.service.state.paid_twice() == 0

@@ -21,7 +21,8 @@ class Case:
     """`outcome` of the first run and `again` of a second one without the faults: "images", an EngineError's cause, or
     "unknown", "store", "gone". `line` is a part of the first run's message; `paid` jobs after each run.
 
-    `before` and `between` change the scene (see test_faults.Scene) ahead of the first and of the second run.
+    `before` and `between` change the scene (see test_faults.Scene) ahead of the first and of the second run. `limits`
+    are the time limits that must run out while an answer is awaited: with any, the case runs in real time.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Case:
     manners: dict[str, Any] = field(default_factory=dict)
     before: str = ""
     between: str = ""
+    limits: dict[str, float] = field(default_factory=dict)
 
 
 def answer(phase: str, body: Any, status: int = 200, **more: Any) -> Fault:
@@ -100,11 +102,12 @@ SUBMIT = (
     FREE("reset unread", (Fault("unread:mix"),), "unknown", "take", again="unknown", paid_again=0),
     Case("reset, taken", (Fault("mix", "reset", taken=True),), "images"),
     FREE("reset, not taken", (Fault("mix", "reset"),), "unknown", again="unknown", paid_again=0),
-    Case("no answer, taken", (Fault("mix", "hang", taken=True, seconds=3),), "images"),
-    FREE("no answer, not taken", (Fault("mix", "hang", seconds=3),), "unknown", again="unknown", paid_again=0),
+    Case("no answer, taken", (Fault("mix", "hang", taken=True, seconds=6),), "images", limits={"submit": 3.0}),
+    FREE("no answer, not taken", (Fault("mix", "hang", seconds=6),), "unknown", again="unknown", paid_again=0,
+         limits={"submit": 3.0}),
     Case("cut", (Fault("mix", "cut"),), "images"),
     Case("cut in the first byte, v5", (Fault("mix", "cut", part=0.0),), "unknown", again="unknown", endpoint="v5"),
-    Case("slow trickle", (Fault("mix", "trickle", seconds=0.1),), "images"),
+    Case("slow trickle", (Fault("mix", "trickle", seconds=0.1),), "images", limits={"submit": 3.0}),
     Case("truncated JSON", (answer("mix", '{"status":"process', taken=True),), "images"),
     Case("a page", (answer("mix", HTML, taken=True),), "images"),
     Case("gigantic answer", (answer("mix", GIGANTIC, taken=True),), "images"),
@@ -140,8 +143,8 @@ FETCH = (
     Case("fetch bare Try Again", (answer("fetch", {"status": "processing", "message": "Try Again", "output": ""},
                                          times=2),), "images"),
     Case("fetch reset", (Fault("fetch", "reset", times=2),), "images"),
-    Case("fetch hang", (Fault("fetch", "hang", seconds=3),), "images"),
-    Case("fetch trickle", (Fault("fetch", "trickle", seconds=0.3),), "images"),
+    Case("fetch hang", (Fault("fetch", "hang", seconds=6),), "images", limits={"call": 3.0}),
+    Case("fetch trickle", (Fault("fetch", "trickle", seconds=0.3),), "images", limits={"call": 3.0}),
     Case("fetch cut", (Fault("fetch", "cut", times=2),), "images"),
     Case("fetch page", (answer("fetch", HTML, times=2),), "images"),
     Case("fetch truncated", (answer("fetch", '{"status":', times=2),), "images"),
@@ -154,13 +157,13 @@ FETCH = (
          "raise take", again="job failed"),
     Case("failed while made", (pending(), answer("fetch", {"status": "failed", "message": "out of memory"},
                                                  times=ALWAYS)), "job failed", "out of memory", again="job failed"),
-    Case("never ready", (), "service down", "goes on there", manners={"took": [60.0]}, between="hurry"),
+    Case("never ready", (), "service down", "goes on there", manners={"took": [1e6]}, between="hurry"),
 )
 
 UPLOAD = (
     Case("upload 500 once", (error("upload", 500, times=1),), "images"),
     Case("upload reset", (Fault("upload", "reset", times=1),), "images"),
-    Case("upload hang", (Fault("upload", "hang", seconds=3),), "images"),
+    Case("upload hang", (Fault("upload", "hang", seconds=6),), "images", limits={"call": 3.0}),
     Case("upload 404", (answer("upload", HTML, 404),), "images"),
     FREE("upload 401", (error("upload", 401),), "refused"),
     FREE("upload too large", (error("upload", 400, "larger than 5 MB"),), "job failed", "5 MB"),
@@ -176,7 +179,8 @@ IMAGE = (
     Case("image 500 twice", (answer("image", HTML, 500, times=2),), "images"),
     Case("image reset", (Fault("image", "reset", times=2),), "images"),
     Case("image cut", (Fault("image", "cut"),), "images"),
-    Case("image trickle", (Fault("image", "trickle", seconds=0.05, times=ALWAYS),), "service down"),
+    Case("image trickle", (Fault("image", "trickle", seconds=0.05, times=ALWAYS),), "service down",
+         limits={"download": 2.0}),
     Case("wrong content type", (), "images", before="wrong type"),
     Case("base64 text", (), "images", before="base64"),
     Case("image a page", (answer("image", HTML, times=ALWAYS),), "job failed", "no PNG"),

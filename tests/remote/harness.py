@@ -21,7 +21,7 @@ from image_mixer.remote.transport import RequestsTransport
 from PIL import Image
 
 KEY = "demo-key-0000"
-QUICK = Timeouts(connect=1.0, read=1.5, submit=1.5, call=1.5, job=6.0, download=2.0, queue=3.0)
+QUICK = Timeouts(connect=10.0, read=10.0, submit=10.0, call=10.0, job=20.0, download=10.0, queue=10.0)
 
 
 def picture(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 64)) -> Picture:

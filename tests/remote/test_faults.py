@@ -7,7 +7,6 @@ import dataclasses
 import shutil
 import socket
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,9 +22,14 @@ from image_mixer.remote.transport import Call, NotSent, Reply, RequestsTransport
 from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.faults import CASES, Case
 from image_mixer.tests.service.app import Service
+from image_mixer.tests.service.listener import Listener
 from image_mixer.tests.service.state import Fault, Manners
 
-TIMES = Timeouts(connect=1.0, read=1.5, submit=1.6, call=1.5, job=4.0, download=2.0, queue=2.0)
+PACE = 20.0
+"""How much faster than real time a case runs, the service's clock with the engine's. What one exchange may take is
+measured in real time, so that a machine that is busy breaks none off."""
+
+TIMES = Timeouts(connect=60.0, read=60.0, submit=60.0, call=40.0, job=50.0, download=40.0, queue=60.0)
 KINDS = ((UnknownOutcome, "unknown"), (StoreError, "store"), (ResultGone, "gone"))
 
 
@@ -39,33 +43,15 @@ class Run:
     images: tuple[bytes, ...] = ()
 
 
-class Listener:
-    """A place that nobody may contact."""
-
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.base = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.heard = 0
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                self._socket.accept()[0].close()
-            except OSError:
-                return
-            self.heard += 1
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 class Scene:
     """One case's service, folder and clock; `change` sets and clears what no scripted answer can do."""
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case, self.folder, self.evil = case, folder, Listener()
-        self.service = Service(manners=Manners(**({"took": [0.15]} | case.manners))).start()
+        self.pace = 1.0 if case.limits else PACE
+        self.service = Service(manners=Manners(**({"took": [0.15]} | case.manners)))
+        self.service.state.clock = self.clock
+        self.service.start()
         self.base = self.service.base
         self.offline = False
         self.ahead = 0.0
@@ -78,10 +64,16 @@ class Scene:
             headers = {name: value.replace("{evil}", self.evil.base) for name, value in fault.headers.items()}
             self.service.state.faults.append(dataclasses.replace(fault, body=body, headers=headers))
 
+    def clock(self) -> float:
+        return time.monotonic() * self.pace
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds / self.pace)
+
     def engine(self) -> Engine:
-        settings = harness.endpoints(self.base, timeouts=TIMES)
+        settings = harness.endpoints(self.base, timeouts=dataclasses.replace(TIMES, **self.case.limits))
         engine = harness.engine(self.base, self.folder, settings, transport=self.transport, busy_seconds=0.3,
-                                wall=lambda: time.time() + self.ahead)
+                                wall=lambda: time.time() + self.ahead, clock=self.clock, sleep=self.sleep)
         if self.full:
             def accept(*args: Any, **more: Any) -> None:
                 raise StoreError("The journal cannot be written (database or disk is full).")

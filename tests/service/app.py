@@ -11,6 +11,7 @@ import argparse
 import base64
 import json
 import math
+import os
 import socket
 import struct
 import threading
@@ -332,13 +333,23 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
 
+def end_with_input() -> None:
+    """Ends this process with the pipe that whoever started it holds, however that one ended."""
+    while os.read(0, 1024):
+        pass
+    os._exit(0)
+
+
 def main() -> None:
     """Serves until it is stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8190)
     parser.add_argument("--key", default=DEMO_KEY)
     parser.add_argument("--seconds", type=float, default=4.0, help="how long a generation takes")
+    parser.add_argument("--end-with-input", action="store_true", help="end when standard input does")
     options = parser.parse_args()
+    if options.end_with_input:
+        threading.Thread(target=end_with_input, daemon=True).start()
     service = Service(options.port, Manners(took=[options.seconds]), (options.key,))
     print(f"The stand-in serves v6 at {service.base}{V6} and v5 at {service.base}{V5}", flush=True)
     service.serve_forever()

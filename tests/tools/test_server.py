@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -164,6 +165,30 @@ def test_it_does_not_outlive_a_killed_parent() -> None:
     assert not alive(int(pid))
     unlink_pack(Path(base))
     shutil.rmtree(base)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not there")
+def test_neither_does_the_stand_in() -> None:
+    code = f"""
+        import sys, time
+        from pathlib import Path
+        sys.path.insert(0, {str(ROOT / "tools")!r})
+        from comfy_tool.service import stand_in
+        with stand_in(Path(sys.executable)) as address:
+            print(address, flush=True)
+            time.sleep(60)
+    """
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    place = ("127.0.0.1", int(parent.stdout.readline().strip().rpartition(":")[2]))
+    socket.create_connection(place, 5).close()
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    deadline = time.monotonic() + 5
+    with pytest.raises(ConnectionRefusedError):
+        while time.monotonic() < deadline:
+            socket.create_connection(place, 5).close()
+            time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:

@@ -24,10 +24,11 @@ NAMES = {"modelslab v6": "v6", "stable diffusion api v5": "v5"}
 @contextlib.contextmanager
 def stand_in(python: Path) -> Iterator[str]:
     """The stand-in in a process of its own, on a free port; gives its address. Raises ToolError. `python` is one that
-    has Pillow."""
-    command = [str(python), "-u", str(SCRIPT), "--port", "0", "--key", DEMO_KEY]
+    has Pillow. It cannot outlive the program that started it."""
+    command = [str(python), "-u", str(SCRIPT), "--port", "0", "--key", DEMO_KEY, "--end-with-input"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=clean_environment(), cwd=SCRIPT.parent, **own_group()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_environment(), cwd=SCRIPT.parent,
+        **own_group(),
     )
     try:
         line = process.stdout.readline() if process.stdout else ""
@@ -37,7 +38,7 @@ def stand_in(python: Path) -> Iterator[str]:
         yield address
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def write_profiles(base: Path, addresses: Mapping[str, str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from json import loads
 from pathlib import Path
 from typing import Any
 
@@ -109,4 +110,21 @@ class ProbeOutOfMemory(io.ComfyNode):
         return io.NodeOutput(model)
 
 
-NODE_CLASS_MAPPINGS = {c.GET_SCHEMA().node_id: c for c in (ProbeMicroModels, ProbeMix, ProbeOutOfMemory)}
+class ProbeAnything(io.ComfyNode):
+    """Any JSON value as an output that fits every input, as wildcards of other packs do."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ProbeAnything",
+            category="probe",
+            inputs=[io.String.Input("json")],
+            outputs=[io.AnyType.Output("anything")],
+        )
+
+    @classmethod
+    def execute(cls, json: str) -> io.NodeOutput:
+        return io.NodeOutput(loads(json))
+
+
+NODE_CLASS_MAPPINGS = {c.GET_SCHEMA().node_id: c for c in (ProbeMicroModels, ProbeMix, ProbeOutOfMemory, ProbeAnything)}
