@@ -7,9 +7,28 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..local.methods import METHODS
+from ..local.methods import METHODS, ip_adapter
 
-_INPUTS: dict[str, list[io.Input]] = {}
+_INPUTS: dict[str, list[io.Input]] = {
+    "ip-adapter": [
+        io.Combo.Input(
+            "combine",
+            options=list(ip_adapter.COMBINE),
+            default="shared",
+            tooltip="How several images act together. shared: they divide one attention, by the ratio of their weights alone; "
+            "equal weights are the usual joining of images. sum: each has an attention of its own, times its weight, so that "
+            "two images of weight 1 act twice as much; negative weights subtract.",
+        ),
+        io.Combo.Input(
+            "layers",
+            options=list(ip_adapter.PROFILES),
+            default="all",
+            tooltip="In which layers of the model the images act. all switches the choice off; style and composition are the "
+            "few known for them, strong style all but those of composition; ease in weakens towards the last layer, ease out "
+            "towards the first, ease in-out towards both.",
+        ),
+    ],
+}
 """The inputs of a method's own, by its name; a method that is not here has none. Names and order are permanent."""
 
 
