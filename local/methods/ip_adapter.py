@@ -281,12 +281,12 @@ def _profile(name: str, layers: Sequence[Layer]) -> torch.Tensor:
             )
         shares = [_STYLE[count][name].get(i, 0.0) for i in range(count)]
     else:
-        shares = [EASED + (1.0 - EASED) * _eased(name, i / count) for i in range(count)]
+        shares = [EASED + (1.0 - EASED) * _eased(name, i / max(1, count - 1)) for i in range(count)]
     return torch.cat([torch.full((layer.width,), shares[layer.transformer]) for layer in layers])
 
 
 def _eased(name: str, depth: float) -> float:
-    """0 to 1 at `depth`, 0 (first) to 1 (behind the last)."""
+    """0 to 1 at `depth`, 0 (first) to 1 (last)."""
     if name == "ease in":
         return 1.0 - depth
     if name == "ease out":

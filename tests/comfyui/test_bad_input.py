@@ -62,7 +62,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ("no text tower", {"prompt": "a cat"}, {"clip": None}, {}, "connect clip "),
     ("no text tower for the negative", {"negative_prompt": "fog"}, {"clip": None}, {}, "connect clip "),
     ("an adapter", {}, {"adapter": object()}, {"method": "image mixer"}, "takes no adapter"),
-    ("no such method", {}, {}, {"method": "ip-adapter"}, "no method 'ip-adapter'"),
+    ("no such method", {}, {}, {"method": "collage"}, "no method 'collage'"),
     (
         "a negative region",
         {},
