@@ -26,6 +26,7 @@ IMAGES = {
     "seed_explorer": 5,
     "advanced_apply": 1,
     "saved_embeds": 1, "remote_mix": 1,
+    "ip_adapter": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 
