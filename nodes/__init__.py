@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .adapters import ImageMixerLoadAdapter
 from .demo import ImageMixerDemoModel
 from .embeds import ImageMixerLoadEmbeds, ImageMixerSaveEmbeds
 from .hand_over import ImageMixerHandOver
@@ -27,6 +28,7 @@ NODES: list[type[io.ComfyNode]] = [
     ImageMixerSeedSequence,
     ImageMixerRecipe,
     ImageMixerLoadCheckpoint,
+    ImageMixerLoadAdapter,
     ImageMixerDemoModel,
     ImageMixerEncode,
     ImageMixerApply,

@@ -7,7 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..local.methods import METHODS, reference
+from ..local.methods import METHODS, ip_adapter, reference
 
 
 def megapixels_input(name: str, optional: bool = False) -> io.Float.Input:
@@ -26,6 +26,24 @@ def megapixels_input(name: str, optional: bool = False) -> io.Float.Input:
 
 
 _INPUTS: dict[str, list[io.Input]] = {
+    "ip-adapter": [
+        io.Combo.Input(
+            "combine",
+            options=list(ip_adapter.COMBINE),
+            default="shared",
+            tooltip="How several images act together. shared: they divide one attention, by the ratio of their weights alone; "
+            "equal weights are the usual joining of images. sum: each has an attention of its own, times its weight, so that "
+            "two images of weight 1 act twice as much; negative weights subtract.",
+        ),
+        io.Combo.Input(
+            "layers",
+            options=list(ip_adapter.PROFILES),
+            default="all",
+            tooltip="In which layers of the model the images act. all switches the choice off; style and composition are the "
+            "few known for them, strong style all but those of composition; ease in weakens towards the last layer, ease out "
+            "towards the first, ease in-out towards both.",
+        ),
+    ],
     "reference": [
         io.Combo.Input(
             "placement",

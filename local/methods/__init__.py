@@ -7,9 +7,15 @@ from typing import Any
 from ...mixing.errors import EngineError, InputError
 from .base import Limits, Method, Request, check_mix
 from .image_mixer import IMAGE_MIXER
+from .ip_adapter import IP_ADAPTER
 from .reference import REFERENCE
 
-METHODS: tuple[Method, ...] = (IMAGE_MIXER, REFERENCE)
+METHODS: tuple[Method, ...] = (
+    IMAGE_MIXER,
+    IP_ADAPTER,
+    REFERENCE,
+)
+"""In the order in which `auto` asks them: a tagged model, then adapters by their kind, then models by their class."""
 
 __all__ = ["METHODS", "Limits", "Method", "Request", "check_mix", "choose"]
 
@@ -24,8 +30,8 @@ def choose(name: str, model: Any, adapter: Any) -> Method:
             if method.claims(model, adapter):
                 return method
         raise EngineError(
-            f"No method fits this model ({type(model.model).__name__}) by itself: load an Image Mixer checkpoint with "
-            "Load Image Mixer Checkpoint, or choose the method by hand.",
+            f"No method fits this model ({type(model.model).__name__}) by itself: connect an adapter (Load IP-Adapter), load "
+            "an Image Mixer checkpoint with Load Image Mixer Checkpoint, or choose the method by hand.",
             "wrong model",
         )
     for method in METHODS:

@@ -77,7 +77,7 @@ class Reference:
             )
         return []
 
-    def check_vectors(self, model: Any, embeddings: Embeddings) -> None:
+    def check_vectors(self, model: Any, embeddings: Embeddings, adapter: Any = None) -> None:
         """See Method. Here the vectors are latents, and the tower is the VAE."""
         latent_format = model.get_model_object("latent_format")
         channels, dimensions = latent_format.latent_channels, _dimensions(model)

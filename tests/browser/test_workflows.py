@@ -31,6 +31,7 @@ IMAGES = {
     "side_by_side": 1,
     "triangle": 1,
     "weights_and_seeds": 1,
+    "ip_adapter": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 

@@ -21,6 +21,8 @@ import comfy.cli_args  # noqa: E402
 comfy.cli_args.args.cpu = True
 
 import micro  # noqa: E402
+import micro_adapters  # noqa: E402
+import random_model  # noqa: E402
 import torch  # noqa: E402
 from image_mixer.local import embeds_file, towers  # noqa: E402
 from image_mixer.mixing.mix import Ingredient, Mix, Picture  # noqa: E402
@@ -66,9 +68,22 @@ def embeddings() -> towers.Embeddings:
     return towers.Embeddings(Mix(pictures, ((1.0, 1.0),)), tuple(towers.Encoded(vector) for vector in vectors))
 
 
-folders = {name: Path(base, name) for name in ("models/checkpoints", "models/text_encoders", "output/mix_embeds")}
+FOLDERS = ("checkpoints", "text_encoders", "clip_vision", "ipadapter")
+folders = {name: Path(base, name) for name in (*(f"models/{name}" for name in FOLDERS), "output/mix_embeds")}
 for folder in folders.values():
     folder.mkdir(parents=True, exist_ok=True)
 micro.write_checkpoint(folders["models/checkpoints"] / "image-mixer-full.ckpt")
 save_file(text_tower(), str(folders["models/text_encoders"] / "clip_l.safetensors"))
+
+# Method ip-adapter: a stock checkpoint of SD1.5's kind with its text tower, a vision tower, and an adapter between them
+checkpoint = {f"model.diffusion_model.{key}": value for key, value in micro.unet_state().items()}
+checkpoint |= {f"first_stage_model.{key}": value for key, value in random_model.taesd_state(2).items()}
+checkpoint |= {f"cond_stage_model.transformer.{key}": value for key, value in text_tower().items()}
+save_file(checkpoint, str(folders["models/checkpoints"] / "v1-5-pruned-emaonly-fp16.safetensors"))
+micro.write_vision_tower(
+    folders["models/clip_vision"] / "CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors", projection_dim=1024
+)
+adapter = micro_adapters.flat(micro_adapters.standard(micro.UNET, 1024))
+save_file(adapter, str(folders["models/ipadapter"] / "ip-adapter_sd15.safetensors"))
+
 embeds_file.save(embeddings(), folders["output/mix_embeds"] / "embeds_00001_.safetensors")

@@ -31,7 +31,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 def test_every_node_is_registered_with_tooltips_and_a_help_page(live: Live) -> None:
     info = {name: node for name, node in live.get("/object_info").items() if name.startswith(OWN)}
-    assert len(info) == 21
+    assert len(info) == 22
     for name, node in info.items():
         assert node["name"] == name and node["display_name"] and node["description"]
         for kind in ("required", "optional"):

@@ -37,6 +37,7 @@ TOOLS = (
     "ruff>=0.6",
     "playwright>=1.45",
     "types-requests",
+    "diffusers>=0.35,<0.43",  # the tests compare methods with it; ComfyUI itself does not use it
 )
 
 # Node.js as a wheel, fetched only where `node --test` has tests and no node of 18 or newer is found.

@@ -18,6 +18,7 @@ from comfy_api.latest import io
 from server import PromptServer
 
 micro.register()
+micro.register_towers()
 
 COUNTS = {"vision": 0, "text": 0, "sampled": 0, "loaded": 0}
 _MODELS: dict[int, micro.MicroModels] = {}

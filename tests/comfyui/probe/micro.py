@@ -16,6 +16,7 @@ import comfy.supported_models
 import comfy.supported_models_base
 import random_model
 import torch
+from safetensors.torch import save_file
 
 WIDTH = 768
 UNET = {
@@ -47,6 +48,7 @@ TOWER = {
     "projection_dim": WIDTH,
     "hidden_act": "quick_gelu",
 }
+MICRO_TOWER = "micro_tower"
 TEXT_TOWER = {"hidden_size": WIDTH, "intermediate_size": 64, "num_attention_heads": 12, "num_hidden_layers": 1}
 
 
@@ -98,12 +100,45 @@ def build(seed: int = 0, tagged: bool = True, prediction: str = "v") -> MicroMod
 
 def vision_tower(seed: int, **changes: Any) -> Any:
     """A CLIP_VISION of three layers."""
+    return _tower(seed, changes)[0]
+
+
+def write_vision_tower(path: Path, seed: int = 0, **changes: Any) -> None:
+    """A .safetensors of such a tower, which stock loaders take once `register_towers` has run."""
+    tower, config = _tower(seed, changes)
+    described = torch.tensor(list(json.dumps(config).encode()), dtype=torch.uint8)
+    save_file({**{key: value.clone() for key, value in tower.get_sd().items()}, MICRO_TOWER: described}, str(path))
+
+
+def register_towers() -> None:
+    """Let ComfyUI's stock loader of vision towers take the micro ones in this process."""
+    stock = comfy.clip_vision.load_clipvision_from_sd
+    if getattr(stock, "takes_micro", False):
+        return
+
+    def load(sd: dict[str, Any], prefix: str = "", convert_keys: bool = False) -> Any:
+        if MICRO_TOWER not in sd:
+            return stock(sd, prefix, convert_keys)
+        tower = _empty_tower(json.loads(bytes(sd.pop(MICRO_TOWER).tolist())))
+        tower.load_sd(sd)
+        return tower
+
+    load.takes_micro = True  # type: ignore[attr-defined]
+    comfy.clip_vision.load_clipvision_from_sd = load
+
+
+def _tower(seed: int, changes: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    config = {**TOWER, **changes}
+    tower = _empty_tower(config)
+    tower.load_sd(random_model.random_state(tower.model, seed, 1.4))
+    return tower, config
+
+
+def _empty_tower(wanted: dict[str, Any]) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.json"  # 0.18 reads configurations from files alone
-        config.write_text(json.dumps({**TOWER, **changes}))
-        tower = comfy.clip_vision.ClipVisionModel(str(config))
-    tower.load_sd(random_model.random_state(tower.model, seed, 1.4))
-    return tower
+        config.write_text(json.dumps(wanted))
+        return comfy.clip_vision.ClipVisionModel(str(config))
 
 
 def text_tower(seed: int) -> Any:
