@@ -90,7 +90,7 @@ def generate(recipe: Recipe, models: Models, options: Options) -> Result:
 def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
     started = time.monotonic()
     method = choose(options.method, models.model, models.adapter)
-    warnings = tuple(method.check_model(models.model, models.adapter))
+    warnings = (*method.check_model(models.model, models.adapter), *_unused(method, recipe, models, options))
     for warning in warnings:
         logger.warning("%s", warning)
     mix = _with_prompt(method, recipe.mix, recipe.prompt)
@@ -152,14 +152,36 @@ def _eyes(method: Method, models: Models) -> tuple[Any, Any]:
 
 
 def _prompted(method: Method, recipe: Recipe, models: Models) -> tuple[Any, Any]:
-    """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None)."""
+    """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None).
+
+    A guidance-distilled model finds the guidance scale in it.
+    """
     if method.prompt_is_ingredient:
         return None, None
+    guidance = {"guidance": recipe.guidance_scale} if is_distilled(models.model) else {}
     positive, negative = (
-        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
+        [
+            [context, {**options, **guidance}]
+            for context, options in models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
+        ]
         for text in (recipe.prompt, recipe.negative_prompt)
     )
     return positive, negative
+
+
+def is_distilled(model: Any) -> bool:
+    """Whether the model takes the guidance scale as an input (Flux dev and its like) and is sampled at cfg 1."""
+    config = getattr(model.model, "model_config", None)
+    return bool((getattr(config, "unet_config", None) or {}).get("guidance_embed"))
+
+
+def _unused(method: Method, recipe: Recipe, models: Models, options: Options) -> list[str]:
+    """A warning where something is given that a guidance-distilled model has no use for."""
+    if method.prompt_is_ingredient or not is_distilled(models.model):
+        return []
+    if recipe.negative_prompt.strip() or (options.negative_mix and options.negative_mix.used().ingredients):
+        return ["A guidance-distilled model goes towards a mix only: the negative prompt and the negative mix are not used."]
+    return []
 
 
 def embed_all(
@@ -283,9 +305,8 @@ def _sampled(
     else:
         latent, mask = latents.given_latent(options.latent, len(items))
         width, height = latent.shape[-1] * latents.DEFAULT_RATIO, latent.shape[-2] * latents.DEFAULT_RATIO
-    settings = sampling.Settings(
-        options.sampler, options.scheduler, recipe.steps, recipe.guidance_scale, options.denoise
-    )
+    cfg = 1.0 if is_distilled(models.model) else recipe.guidance_scale
+    settings = sampling.Settings(options.sampler, options.scheduler, recipe.steps, cfg, options.denoise)
     together = max(1, PIXELS_PER_BATCH // (width * height))
     if not sampling.batches_together(options.sampler, mask is not None):
         together = 1
