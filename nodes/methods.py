@@ -7,9 +7,38 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..local.methods import METHODS
+from ..local.methods import METHODS, unclip
+from ..mixing.seeds import MAX_SEED
 
-_INPUTS: dict[str, list[io.Input]] = {}
+_INPUTS: dict[str, list[io.Input]] = {
+    "unclip": [
+        io.Combo.Input(
+            "combine",
+            options=list(unclip.COMBINES),
+            default=unclip.AVERAGE,
+            tooltip="How the vectors become one. The averages keep the length that the model was trained with, whatever the "
+            "weights add up to; weighted sum is core's, longer with every picture. Negative weights point away from a picture; "
+            "the spherical mean takes none.",
+        ),
+        io.Float.Input(
+            "noise_augmentation",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            round=0.001,
+            tooltip="How much noise the vector gets, as a share of the 1000 levels that the model was trained with: more "
+            "leaves more to the text and to chance. 0 is the lowest level.",
+        ),
+        io.Int.Input(
+            "noise_seed",
+            default=0,
+            min=0,
+            max=MAX_SEED,
+            tooltip="Seed of that noise, the same for all variants and samples, whatever their own seeds.",
+        ),
+    ],
+}
 """The inputs of a method's own, by its name; a method that is not here has none. Names and order are permanent."""
 
 
