@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -52,35 +52,6 @@ def pieces_of(ingredients: Sequence[Ingredient], rows: Matrix) -> list[Piece]:
     return pieces
 
 
-def within(options: Mapping[str, Any], piece: Piece) -> dict[str, Any] | None:
-    """`options` of a conditioning entry (its mask and span among them) cut down to `piece`; None where they never meet."""
-    cut = {**options, **piece.options}
-    if "mask" in options and "mask" in piece.options:
-        own = options["mask"]
-        own = own[None] if own.ndim == 2 else own
-        cut.update(
-            mask=own * resized_mask(piece.options["mask"][0], *own.shape[-2:]).to(own),
-            mask_strength=options.get("mask_strength", 1.0),
-        )
-    if "start_percent" in piece.options:
-        cut["start_percent"] = max(options.get("start_percent", 0.0), piece.options["start_percent"])
-        cut["end_percent"] = min(options.get("end_percent", 1.0), piece.options["end_percent"])
-        if cut["start_percent"] >= cut["end_percent"]:
-            return None
-    return cut
-
-
-def zeroed(conditioning: Any) -> list[list[Any]]:
-    """`conditioning` with zeros for its text, as core's ConditioningZeroOut makes it; what else it carries is kept."""
-    return [
-        [
-            torch.zeros_like(context),
-            {k: torch.zeros_like(v) if k == "pooled_output" and v is not None else v for k, v in options.items()},
-        ]
-        for context, options in conditioning
-    ]
-
-
 def _intervals(ingredients: Sequence[Ingredient]) -> list[tuple[float, float]]:
     edges = sorted({0.0, 1.0} | {i.start for i in ingredients} | {i.end for i in ingredients})
     return list(pairwise(edges))
@@ -107,4 +78,15 @@ def _areas(ingredients: Sequence[Ingredient | None]) -> list[tuple[list[bool], t
             None if bool((part == 1.0).all()) else part,
         )
         for inside, part in parts
+    ]
+
+
+def zeroed(conditioning: Any) -> list[list[Any]]:
+    """`conditioning` with zeros for its text, as core's ConditioningZeroOut makes it; what else it carries is kept."""
+    return [
+        [
+            torch.zeros_like(context),
+            {k: torch.zeros_like(v) if k == "pooled_output" and v is not None else v for k, v in options.items()},
+        ]
+        for context, options in conditioning
     ]
