@@ -7,10 +7,28 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..local.methods import METHODS, unclip
+from ..local.methods import METHODS, redux, unclip
 from ..mixing.seeds import MAX_SEED
 
 _INPUTS: dict[str, list[io.Input]] = {
+    "redux": [
+        io.Combo.Input(
+            "combine",
+            options=list(redux.COMBINES),
+            default=redux.CONCATENATE,
+            tooltip="How the pictures' tokens come together. concatenate keeps all of them: weight 2 is a picture given twice, "
+            "and each picture takes time and memory. weighted sum adds them up: one picture's cost for any number of them; "
+            "weights that add up to 1 keep the usual strength.",
+        ),
+        io.Int.Input(
+            "grid",
+            default=redux.LARGEST_GRID,
+            min=1,
+            max=redux.LARGEST_GRID,
+            tooltip="Tokens a side that are kept of each picture, averaged over equal areas: fewer are faster, and leave "
+            "more to the text. 27 keeps all 729.",
+        ),
+    ],
     "unclip": [
         io.Combo.Input(
             "combine",

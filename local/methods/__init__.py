@@ -7,9 +7,10 @@ from typing import Any
 from ...mixing.errors import EngineError, InputError
 from .base import Limits, Method, Request, check_mix
 from .image_mixer import IMAGE_MIXER
+from .redux import REDUX
 from .unclip import UNCLIP
 
-METHODS: tuple[Method, ...] = (IMAGE_MIXER, UNCLIP)
+METHODS: tuple[Method, ...] = (IMAGE_MIXER, REDUX, UNCLIP)
 
 __all__ = ["METHODS", "Limits", "Method", "Request", "check_mix", "choose"]
 

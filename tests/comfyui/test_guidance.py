@@ -28,7 +28,7 @@ class AsText:
     def check_model(self, model: Any, adapter: Any) -> list[str]:
         return []
 
-    def check_vectors(self, model: Any, embeddings: Any) -> None: ...
+    def check_vectors(self, model: Any, embeddings: Any, adapter: Any = None) -> None: ...
 
     def condition(self, request: Request) -> tuple[Any, Any, Any]:
         return request.model, request.positive, request.negative
