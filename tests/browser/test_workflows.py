@@ -27,6 +27,7 @@ IMAGES = {
     "advanced_apply": 1,
     "saved_embeds": 1,
     "remote_mix": 1,
+    "unclip": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 

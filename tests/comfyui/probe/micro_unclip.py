@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import comfy.model_base
@@ -83,3 +84,37 @@ def text(kind: str, seed: int = 2, tokens: int = 7) -> list[list[Any]]:
     generator = torch.Generator().manual_seed(seed)
     context = torch.randn(1, tokens, UNETS[kind]["context_dim"], generator=generator)
     return [[context, {"pooled_output": torch.randn(1, 1280, generator=generator)}]]
+
+
+def write_checkpoint(path: Path, kind: str = "l", seed: int = 0) -> None:
+    """A .ckpt like Stability's SD2.1-unCLIP l: a micro denoiser and VAE, and towers of real shape that are small on disk."""
+    parts = {
+        "model.diffusion_model.": state(kind, seed + 1),
+        "first_stage_model.": random_model.taesd_state(seed + 2),
+        "cond_stage_model.model.": open_clip_text(seed + 3),
+        "": random_model.open_clip_visual("embedder.model.visual."),
+    }
+    torch.save(
+        {"state_dict": {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.items()}}, path
+    )
+
+
+def open_clip_text(seed: int) -> dict[str, torch.Tensor]:
+    """CLIP ViT-H's text half under OpenCLIP's key names, all of it windows of one buffer."""
+    width, layers, words, positions = 1024, 24, 49408, 77
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embedding.weight": (words, width), "positional_embedding": (positions, width),
+        "ln_final.weight": (width,), "ln_final.bias": (width,), "text_projection": (width, width),
+    }  # fmt: skip
+    for layer in range(layers):
+        block = f"transformer.resblocks.{layer}."
+        shapes.update({
+            f"{block}attn.in_proj_weight": (3 * width, width), f"{block}attn.in_proj_bias": (3 * width,),
+            f"{block}attn.out_proj.weight": (width, width), f"{block}attn.out_proj.bias": (width,),
+            f"{block}mlp.c_fc.weight": (4 * width, width), f"{block}mlp.c_fc.bias": (4 * width,),
+            f"{block}mlp.c_proj.weight": (width, 4 * width), f"{block}mlp.c_proj.bias": (width,),
+            f"{block}ln_1.weight": (width,), f"{block}ln_1.bias": (width,),
+            f"{block}ln_2.weight": (width,), f"{block}ln_2.bias": (width,),
+        })  # fmt: skip
+    store = torch.randn(words + 4 * width, generator=torch.Generator().manual_seed(seed)) / width**0.5
+    return {name: torch.as_strided(store, shape, (1,) * len(shape)) for name, shape in shapes.items()}
