@@ -90,7 +90,7 @@ def generate(recipe: Recipe, models: Models, options: Options) -> Result:
 def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
     started = time.monotonic()
     method = choose(options.method, models.model, models.adapter)
-    warnings = tuple(method.check_model(models.model, models.adapter))
+    warnings = (*method.check_model(models.model, models.adapter), *_unused(method, recipe, models, options))
     for warning in warnings:
         logger.warning("%s", warning)
     mix = _with_prompt(method, recipe.mix, recipe.prompt)
@@ -157,6 +157,7 @@ def _prompted(
     """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None).
 
     A text tower that sees is shown what the item has of the mix, in the negative that of the negative mix if there is one.
+    A guidance-distilled model finds the guidance scale in it.
     """
     if method.prompt_is_ingredient:
         return None, None
@@ -164,10 +165,31 @@ def _prompted(
     if "latent" in method.towers and options.settings.get("pictures_in_prompt", True) and options.strength:
         parts = (embeddings, embeddings.negative or embeddings)
         pictures = [part.mix.pictures(_rows(part.mix.weights, [item])[0]) for part in parts]
-    return (
-        prompts.conditioning_of(models.clip, recipe.prompt, pictures[0]),
-        prompts.conditioning_of(models.clip, recipe.negative_prompt, pictures[1]),
+    guidance = {"guidance": recipe.guidance_scale} if is_distilled(models.model) else {}
+    texts = (recipe.prompt, recipe.negative_prompt)
+    positive, negative = (
+        [
+            [context, {**entry, **guidance}]
+            for context, entry in prompts.conditioning_of(models.clip, text, pictures[number])
+        ]
+        for number, text in enumerate(texts)
     )
+    return positive, negative
+
+
+def is_distilled(model: Any) -> bool:
+    """Whether the model takes the guidance scale as an input (Flux dev and its like) and is sampled at cfg 1."""
+    config = getattr(model.model, "model_config", None)
+    return bool((getattr(config, "unet_config", None) or {}).get("guidance_embed"))
+
+
+def _unused(method: Method, recipe: Recipe, models: Models, options: Options) -> list[str]:
+    """A warning where something is given that a guidance-distilled model has no use for."""
+    if method.prompt_is_ingredient or not is_distilled(models.model):
+        return []
+    if recipe.negative_prompt.strip() or (options.negative_mix and options.negative_mix.used().ingredients):
+        return ["A guidance-distilled model goes towards a mix only: the negative prompt and the negative mix are not used."]
+    return []
 
 
 def embed_all(
@@ -297,9 +319,8 @@ def _sampled(
     else:
         latent, mask = latents.given_latent(options.latent, len(items))
         width, height = latent.shape[-1] * latents.DEFAULT_RATIO, latent.shape[-2] * latents.DEFAULT_RATIO
-    settings = sampling.Settings(
-        options.sampler, options.scheduler, recipe.steps, recipe.guidance_scale, options.denoise
-    )
+    cfg = 1.0 if is_distilled(models.model) else recipe.guidance_scale
+    settings = sampling.Settings(options.sampler, options.scheduler, recipe.steps, cfg, options.denoise)
     seen = sum(latents.pixels_of(models.model, one.latent) for one in embeddings.encoded if one.latent is not None)
     together = max(1, PIXELS_PER_BATCH // (width * height + seen))
     if not sampling.batches_together(options.sampler, mask is not None):

@@ -119,7 +119,7 @@ class ImageMixerApply(io.ComfyNode):
                     "positive",
                     optional=True,
                     tooltip="What the conditioning carries besides text (a ControlNet) is kept; image mixer "
-                    "replaces its text. Unconnected: the mix alone.",
+                    "replaces its text, the other methods keep and need it. Unconnected: the mix alone.",
                 ),
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="As positive. Unconnected: nothing to move away from."

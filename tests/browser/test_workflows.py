@@ -32,6 +32,7 @@ IMAGES = {
     "triangle": 1,
     "weights_and_seeds": 1,
     "ip_adapter": 1,
+    "unclip": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 
