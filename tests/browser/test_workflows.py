@@ -28,6 +28,7 @@ IMAGES = {
     "saved_embeds": 1,
     "remote_mix": 1,
     "unclip": 1,
+    "redux": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 
