@@ -31,9 +31,10 @@ def _start(folder: Path, base: str, seed: int) -> subprocess.Popen[str]:
 
 
 def _said(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, process.returncode
-    said: dict[str, Any] = json.loads(out)
+    assert process.stdout is not None
+    # communicate() would lose a line that came together with "go" and lies in the buffer already.
+    said: dict[str, Any] = json.loads(process.stdout.read())
+    assert process.wait(timeout=60) == 0
     return said
 
 
