@@ -27,7 +27,7 @@ from ...mixing.errors import EngineError, InputError
 from ...mixing.weights import Matrix
 from ..towers import CACHE, Embeddings, Encoded
 from .base import Limits, Request, Tower
-from .pieces import Piece, narrowed, pieces_of, zeroed
+from .pieces import Piece, pieces_of, within, zeroed
 
 KEY = "image_mixer_redux"
 """Log weights of an entry's tokens in its model_conds and in transformer_options, and the wrapper between the two."""
@@ -151,7 +151,7 @@ def _conditioned(
     for piece in pieces:
         tokens, logs = _tokens(encoder, embeddings, piece.rows, settings)
         for context, entry in conditioning:
-            options = narrowed(entry, piece.options)
+            options = within(entry, piece.options)
             if options is not None:
                 made.append(_behind(context, options, tokens, logs))
     return made

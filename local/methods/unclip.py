@@ -23,7 +23,7 @@ from ...mixing.seeds import MAX_SEED
 from ...mixing.weights import Matrix
 from ..towers import Embeddings, tower_name
 from .base import Limits, Request, Tower
-from .pieces import Piece, narrowed, pieces_of, zeroed
+from .pieces import Piece, pieces_of, within, zeroed
 
 KEY = "image_mixer_unclip"
 """The vector of each item in a conditioning entry's model_conds, and the wrapper that gives it to the model."""
@@ -138,7 +138,7 @@ def _conditioned(
         vectors = _vectors(model, embeddings, piece.rows, settings)
         acting = torch.tensor([any(row) for row in piece.rows])[:, None]
         for context, entry in conditioning:
-            options = narrowed(entry, piece.options)
+            options = within(entry, piece.options)
             if options is None:
                 continue
             plain = _carried(model, options)

@@ -33,6 +33,7 @@ IMAGES = {
     "weights_and_seeds": 1,
     "ip_adapter": 1,
     "unclip": 1,
+    "redux": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 

@@ -22,6 +22,7 @@ comfy.cli_args.args.cpu = True
 
 import micro  # noqa: E402
 import micro_adapters  # noqa: E402
+import micro_redux  # noqa: E402
 import micro_unclip  # noqa: E402
 import random_model  # noqa: E402
 import torch  # noqa: E402
@@ -75,6 +76,7 @@ for folder in folders.values():
     folder.mkdir(parents=True, exist_ok=True)
 micro.write_checkpoint(folders["models/checkpoints"] / "image-mixer-full.ckpt")
 micro_unclip.write_checkpoint(folders["models/checkpoints"] / "sd21-unclip-l.ckpt")
+micro_redux.write_files(Path(base, "models"))
 save_file(text_tower(), str(folders["models/text_encoders"] / "clip_l.safetensors"))
 
 # Method ip-adapter: a stock checkpoint of SD1.5's kind with its text tower, a vision tower, and an adapter between them

@@ -1,4 +1,4 @@
-"""diffusers' UNet of SD2.1-unCLIP and SDXL with the weights of a micro model, and its image noising."""
+"""diffusers' UNet of SD2.1-unCLIP and SDXL with the weights of a micro model, its image noising, and mixes to compare."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import micro_unclip
 import torch
 from diffusers import DDPMScheduler, StableUnCLIPImg2ImgPipeline, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
+from image_mixer.local import engine
+from image_mixer.local.methods.unclip import KEY
+from image_mixer.local.towers import Embeddings, Encoded
+from image_mixer.mixing import images
+from image_mixer.mixing.mix import Ingredient, Mix
 
 WITH, WITHOUT = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D"), ("DownBlock2D", "UpBlock2D")
 
@@ -66,3 +71,33 @@ def euler(model: Any, answers: list[Any], x: torch.Tensor, sigmas: torch.Tensor,
         denoised = negative + (positive - negative) * cfg
         x = x + (x - denoised) / sigma * (following - sigma)
     return x
+
+
+def picture(seed: int) -> Ingredient:
+    """A picture of noise."""
+    pixels = torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(seed))
+    return Ingredient("image", images.picture(pixels))
+
+
+def embeddings_of(vectors: torch.Tensor, *rows: tuple[float, ...]) -> Embeddings:
+    """Embeddings as if a tower had made `vectors` [N, D]."""
+    return Embeddings(
+        Mix(tuple(picture(i) for i in range(len(vectors))), rows), tuple(Encoded(vector) for vector in vectors)
+    )
+
+
+def vectors_of(kind: str, count: int = 3) -> torch.Tensor:
+    """Random vectors of the width that `kind` was trained with."""
+    return torch.randn(count, micro_unclip.WIDTHS[kind], generator=torch.Generator().manual_seed(9))
+
+
+def applied(model: Any, kind: str, embeddings: Embeddings, strength: float = 1.0, **settings: Any) -> Any:
+    """(model, positive, negative) as Apply Mix gives them."""
+    text, negative = micro_unclip.text(kind), micro_unclip.text(kind, 3)
+    return engine.apply(model, text, negative, embeddings, None, None, "unclip", strength, settings)
+
+
+def vector_in(kind: str, entry: Any) -> torch.Tensor:
+    """What the model is given by a conditioning entry."""
+    vector: torch.Tensor = entry[1]["pooled_output"] if kind == "sdxl" else entry[1]["model_conds"][KEY].cond
+    return vector

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import micro_unclip
 import pytest
-from image_mixer.tests.comfyui.live import Live, graph, prepared
-from image_mixer.tools.comfy_tool.convert import convert
+from image_mixer.tests.comfyui.live import PHOTOGRAPHS, Live, graph, node_of, prepared, template_of
 from image_mixer.tools.comfy_tool.server import Server
 from PIL import Image
-
-TEMPLATE = Path(__file__).resolve().parents[2] / "workflows" / "unclip.json"
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     base = prepared(tmp_path_factory.mktemp("base"))
-    for name in ("cat.jpg", "coffee.jpg"):
-        Image.new("RGB", (80, 64), (len(name) * 20, 60, 90)).save(base / "input" / name)
+    for photograph in PHOTOGRAPHS.glob("*.jpg"):
+        shutil.copy(photograph, base / "input")
     folder = base / "models" / "checkpoints"
     folder.mkdir(parents=True)
     micro_unclip.write_checkpoint(folder / "sd21-unclip-l.ckpt")
@@ -32,17 +29,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 @pytest.fixture(scope="module")
 def template(live: Live) -> dict[str, Any]:
-    prompt: dict[str, Any] = convert(json.loads(TEMPLATE.read_text(encoding="utf-8")), live.get("/object_info"))
-    for node in prompt.values():
-        for name, value in (("width", 64), ("height", 64), ("steps", 2)):
-            if name in node["inputs"]:
-                node["inputs"][name] = value
-    return prompt
-
-
-def node_of(prompt: dict[str, Any], kind: str) -> str:
-    (name,) = (name for name, node in prompt.items() if node["class_type"] == kind)
-    return name
+    return template_of(live, "unclip", width=64, height=64, steps=2)
 
 
 def report_in(live: Live, outputs: dict[str, Any], save: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import comfy.clip_vision
 import comfy.samplers
 import micro
+import micro_redux
 import micro_unclip
 from aiohttp import web
 from comfy_api.latest import io
@@ -21,6 +22,7 @@ from server import PromptServer
 micro.register()
 micro.register_towers()
 micro_unclip.register()
+micro_redux.register()
 
 COUNTS = {"vision": 0, "text": 0, "sampled": 0, "loaded": 0}
 _MODELS: dict[int, micro.MicroModels] = {}

@@ -106,15 +106,6 @@ def open_clip_text(seed: int) -> dict[str, torch.Tensor]:
         "token_embedding.weight": (words, width), "positional_embedding": (positions, width),
         "ln_final.weight": (width,), "ln_final.bias": (width,), "text_projection": (width, width),
     }  # fmt: skip
-    for layer in range(layers):
-        block = f"transformer.resblocks.{layer}."
-        shapes.update({
-            f"{block}attn.in_proj_weight": (3 * width, width), f"{block}attn.in_proj_bias": (3 * width,),
-            f"{block}attn.out_proj.weight": (width, width), f"{block}attn.out_proj.bias": (width,),
-            f"{block}mlp.c_fc.weight": (4 * width, width), f"{block}mlp.c_fc.bias": (4 * width,),
-            f"{block}mlp.c_proj.weight": (width, 4 * width), f"{block}mlp.c_proj.bias": (width,),
-            f"{block}ln_1.weight": (width,), f"{block}ln_1.bias": (width,),
-            f"{block}ln_2.weight": (width,), f"{block}ln_2.bias": (width,),
-        })  # fmt: skip
+    shapes.update(random_model.open_clip_blocks(width, layers))
     store = torch.randn(words + 4 * width, generator=torch.Generator().manual_seed(seed)) / width**0.5
     return {name: torch.as_strided(store, shape, (1,) * len(shape)) for name, shape in shapes.items()}
