@@ -20,7 +20,7 @@ from ..towers import Embeddings
 from . import image_attention
 from .base import Limits, Request, Tower
 from .image_attention import Layer, Layout
-from .pieces import narrowed, pieces_of
+from .pieces import pieces_of, within
 
 COMBINE = ("shared", "sum")
 PROFILES = ("all", "style", "composition", "strong style", "ease in", "ease out", "ease in-out")
@@ -260,7 +260,7 @@ def _packed(layout: Layout, carried: _Carried, model: Any) -> tuple[torch.Tensor
 
 def _within(conditioning: Any, part: Mapping[str, Any]) -> list[tuple[Any, dict[str, Any]]]:
     """The entries (text, options) of a CONDITIONING, each acting only where and when the part does."""
-    cut = [(text, narrowed(options, part)) for text, options in conditioning]
+    cut = [(text, within(options, part)) for text, options in conditioning]
     return [(text, options) for text, options in cut if options is not None]
 
 

@@ -20,7 +20,7 @@ from ...mixing.errors import EngineError, InputError
 from ...mixing.weights import Matrix
 from ..towers import Embeddings
 from .base import Limits, Request, Tower
-from .pieces import narrowed, pieces_of
+from .pieces import pieces_of, within
 
 KEY = "image_mixer_reference"
 """Under this name the log-weights [items, references] travel with the conditioning, so that ComfyUI batches them."""
@@ -160,7 +160,7 @@ def _referring(conditioning: Any, embeddings: Embeddings, rows: Matrix, strength
             for item in items:
                 logs[item] = torch.tensor([math.log(piece.rows[item][index] * strength) for index in kept])
             for tokens, given in conditioning:
-                held = narrowed(given, options)
+                held = within(given, options)
                 if held is not None:
                     entries.append([tokens, _with_references(held, latents, logs, dimensions)])
     return entries
