@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from .towers import Embeddings, Encoded, tower_name
 
 FORMAT = "image-mixer-embeds/1"
 MAX_INGREDIENTS = 1000
+BLANK = "blank.penultimate"
 
 _DIMENSIONS = {"vector": (1,), "penultimate": (3,), "last": (3,), "latent": (4, 5)}
 """Parts of an `Encoded`, and how many dimensions each may have."""
@@ -27,6 +30,8 @@ def save(embeddings: Embeddings, path: Path) -> None:
     """Write `embeddings` to `path` (.safetensors): vectors, regions and weights; images only by content hash."""
     tensors: dict[str, torch.Tensor] = {}
     parts = {"mix": embeddings, **({"negative": embeddings.negative} if embeddings.negative else {})}
+    if embeddings.blank is not None:
+        tensors[BLANK] = _sequence(embeddings.blank())
     described = {name: _described(name, part, tensors) for name, part in parts.items()}
     save_file(tensors, str(path), metadata={"format": FORMAT, "parts": json.dumps(described)})
 
@@ -44,7 +49,7 @@ def load(path: Path) -> Embeddings:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         parts = json.loads(metadata["parts"])
         negative = _embeddings("negative", parts["negative"], tensors, None) if "negative" in parts else None
-        return _embeddings("mix", parts["mix"], tensors, negative)
+        return replace(_embeddings("mix", parts["mix"], tensors, negative), blank=_blank(tensors))
     except SafetensorError as error:
         raise InputError(f"{path.name} is not a safetensors file, or is broken: no other kind is loaded.") from error
     except OSError as error:
@@ -74,6 +79,21 @@ def _described(name: str, embeddings: Embeddings, tensors: dict[str, torch.Tenso
             {"kind": ingredient.kind, "digest": ingredient.digest, "start": ingredient.start, "end": ingredient.end}
         )
     return {"ingredients": ingredients, "weights": embeddings.mix.weights}
+
+
+def _sequence(blank: Encoded) -> torch.Tensor:
+    assert blank.penultimate is not None
+    return blank.penultimate.clone()
+
+
+def _blank(tensors: dict[str, torch.Tensor]) -> Callable[[], Encoded] | None:
+    """What gives the tower's answer to no picture, or None where the file has none."""
+    if BLANK not in tensors:
+        return None
+    states = tensors[BLANK].to(torch.float32)
+    if states.ndim != 3 or not states.numel() or not bool(torch.isfinite(states).all()):
+        raise InputError("The vectors of an embeddings file must be finite and of one width.")
+    return lambda: Encoded(penultimate=states)
 
 
 def _embeddings(name: str, part: Any, tensors: dict[str, torch.Tensor], negative: Embeddings | None) -> Embeddings:

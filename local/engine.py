@@ -98,7 +98,7 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
     _check(method, recipe, mix, negative_mix, models, options)
 
     embeddings = _embedded(method, mix, negative_mix, models, options.preparation)
-    method.check_vectors(models.model, embeddings)
+    method.check_vectors(models.model, embeddings, models.adapter)
     positive, negative = _prompted(method, recipe, models)
     encoded = time.monotonic()
 
@@ -196,7 +196,7 @@ def apply(
     check_mix(method, embeddings.mix, strength)
     if embeddings.negative is not None:
         _check_negative(method, embeddings.negative.mix, embeddings.mix)
-    method.check_vectors(model, embeddings)
+    method.check_vectors(model, embeddings, adapter)
     used = embeddings.used()
     return method.condition(
         Request(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management
 import comfy.utils
 import torch
 from safetensors import safe_open
@@ -51,11 +54,14 @@ class Embeddings:
     """A mix with what the towers made of each ingredient: `encoded[i]` is that of `mix.ingredients[i]`.
 
     `negative` holds what the sampling should go away from, or None.
+    `blank` gives what a CLIP vision tower makes of no picture (only `penultimate`), or is None where there was none. It is
+    a function, since few methods ask for it and the tower runs for it.
     """
 
     mix: Mix
     encoded: tuple[Encoded, ...]
     negative: Embeddings | None = None
+    blank: Callable[[], Encoded] | None = None
 
     @property
     def vectors(self) -> tuple[torch.Tensor, ...]:
@@ -73,7 +79,7 @@ class Embeddings:
     def used(self) -> Embeddings:
         """Without the ingredients whose weight is 0 in every variant."""
         kept = used_columns(self.mix.weights)
-        return Embeddings(self.mix.used(), tuple(self.encoded[i] for i in kept), self.negative)
+        return replace(self, mix=self.mix.used(), encoded=tuple(self.encoded[i] for i in kept))
 
 
 def tower_name(width: int) -> str:
@@ -84,18 +90,19 @@ def tower_name(width: int) -> str:
 class Cache:
     """What towers made by (tower, its patches, content, preparation): least recently used out at `max_bytes`.
 
-    Towers are held weakly: a tower that ComfyUI drops takes its own along.
+    Towers are held weakly: a tower that ComfyUI drops takes its own along. What an adapter makes of a tower's answer may
+    be kept here too, as a tensor, by (adapter, content).
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[Any, ...], Encoded] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._serials: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._next_serial = 0
         self._lock = threading.RLock()
 
-    def get(self, tower: Any, key: tuple[Any, ...]) -> Encoded | None:
+    def get(self, tower: Any, key: tuple[Any, ...]) -> Any:
         """What is kept for `key` of `tower`, or None."""
         with self._lock:
             full_key = (self._serial(tower), *key)
@@ -104,7 +111,7 @@ class Cache:
                 self._kept.move_to_end(full_key)
             return encoded
 
-    def put(self, tower: Any, key: tuple[Any, ...], encoded: Encoded) -> None:
+    def put(self, tower: Any, key: tuple[Any, ...], encoded: Encoded | torch.Tensor) -> None:
         """Keep `encoded`, and drop the longest unused ones where it makes too many bytes."""
         with self._lock:
             full_key = (self._serial(tower), *key)
@@ -160,7 +167,8 @@ def encode(
             f"Images and texts have vectors of different widths ({widths[0]} and {widths[1]}): the clip_vision and the "
             "clip must be the two halves of one CLIP."
         )
-    return Embeddings(mix, encoded, negative)
+    is_clip = getattr(clip_vision, "model_type", "") == "clip_vision_model"
+    return Embeddings(mix, encoded, negative, partial(_blank, clip_vision) if is_clip else None)
 
 
 def check_encodable(ingredient: Ingredient, clip_vision: Any, clip: Any, vae: Any = None) -> None:
@@ -199,6 +207,19 @@ def _seen(picture: Picture, clip_vision: Any, preparation: str) -> Encoded:
             vector = vector.clone()
         encoded = Encoded(vector, _kept(out["penultimate_hidden_states"]), _kept(out["last_hidden_state"]))
         CACHE.put(module, key, encoded)
+    return encoded
+
+
+def _blank(clip_vision: Any) -> Encoded:
+    """What the tower makes of pixel values of 0 behind its own normalisation: the mean colour of its training."""
+    key = (_patches(clip_vision.patcher), "blank")
+    encoded = CACHE.get(clip_vision.model, key)
+    if encoded is None:
+        comfy.model_management.load_model_gpu(clip_vision.patcher)
+        pixels = torch.zeros(1, 3, clip_vision.image_size, clip_vision.image_size, device=clip_vision.load_device)
+        out = clip_vision.model(pixel_values=pixels, intermediate_output=-2)
+        encoded = Encoded(penultimate=_kept(out[1]))
+        CACHE.put(clip_vision.model, key, encoded)
     return encoded
 
 

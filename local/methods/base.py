@@ -67,8 +67,11 @@ class Method(Protocol):
     def check_model(self, model: Any, adapter: Any) -> list[str]:
         """Warnings, one line each. Raises EngineError ("wrong model") where the method cannot work with that model."""
 
-    def check_vectors(self, model: Any, embeddings: Embeddings) -> None:
-        """Raises EngineError ("no tower") where the vectors come from another tower than the model was trained with."""
+    def check_vectors(self, model: Any, embeddings: Embeddings, adapter: Any = None) -> None:
+        """Raises EngineError ("no tower") where the vectors come from another tower than is needed.
+
+        What needs them is the model, or its adapter where the method has one.
+        """
 
     def condition(self, request: Request) -> tuple[Any, Any, Any]:
         """(model, positive, negative) for any sampler of ComfyUI; the model given is left unchanged."""

@@ -61,7 +61,7 @@ class ImageMixer:
             ]
         return []
 
-    def check_vectors(self, model: Any, embeddings: Embeddings) -> None:
+    def check_vectors(self, model: Any, embeddings: Embeddings, adapter: Any = None) -> None:
         """See Method."""
         needed = self._context_width(model)
         for part in (embeddings, embeddings.negative):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -50,6 +50,28 @@ def pieces_of(ingredients: Sequence[Ingredient], rows: Matrix) -> list[Piece]:
                 )
             )
     return pieces
+
+
+def narrowed(options: Mapping[str, Any], piece: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`options` of a conditioning entry that act only where and when those of a piece do too; None where that is never.
+
+    An entry's own mask and time range stay: they are multiplied with the piece's, or cut by it.
+    """
+    both = {**options, **piece}
+    if "mask" in options and "mask" in piece:
+        own, part = options["mask"].float(), piece["mask"].float()
+        own = own[None] if own.ndim == 2 else own
+        height, width = (max(own.shape[i], part.shape[i]) for i in (1, 2))
+        own, part = (torch.stack([resized_mask(one, height, width) for one in masks]) for masks in (own, part))
+        both["mask"] = own * part
+        both["mask_strength"] = options.get("mask_strength", 1.0) * piece.get("mask_strength", 1.0)
+        both["set_area_to_bounds"] = options.get("set_area_to_bounds", False)
+    if "start_percent" in piece:
+        both["start_percent"] = max(options.get("start_percent", 0.0), piece["start_percent"])
+        both["end_percent"] = min(options.get("end_percent", 1.0), piece["end_percent"])
+        if both["start_percent"] >= both["end_percent"]:
+            return None
+    return both
 
 
 def _intervals(ingredients: Sequence[Ingredient]) -> list[tuple[float, float]]:

@@ -199,6 +199,7 @@ def test_embeddings_come_back_as_they_went(micro_models: micro.MicroModels, tmp_
     assert (loaded.mix.ingredients[1].start, loaded.mix.ingredients[1].end) == (0.25, 0.75)
     assert all(torch.equal(a, b) for a, b in zip(loaded.vectors, saved.vectors, strict=True))
     assert torch.equal(loaded.negative.vectors[0], saved.negative.vectors[0])
+    assert torch.equal(loaded.blank().penultimate, saved.blank().penultimate)
     one = engine.apply(micro_models.model, None, None, saved, None, None, "auto", 1.0)[1]
     two = engine.apply(micro_models.model, None, None, loaded, None, None, "auto", 1.0)[1]
     assert all(torch.equal(a[0], b[0]) for a, b in zip(one, two, strict=True))
@@ -207,8 +208,8 @@ def test_embeddings_come_back_as_they_went(micro_models: micro.MicroModels, tmp_
 def test_no_pixels_in_the_embeddings_file(micro_models: micro.MicroModels, tmp_path: Path) -> None:
     saved = embeddings_of(micro_models)
     embeds_file.save(saved, tmp_path / "a.safetensors")
-    assert saved.negative is not None
-    made = sum(one.nbytes for one in (*saved.encoded, *saved.negative.encoded))
+    assert saved.negative is not None and saved.blank is not None
+    made = sum(one.nbytes for one in (*saved.encoded, *saved.negative.encoded, saved.blank()))
     assert (tmp_path / "a.safetensors").stat().st_size < made + 4096
 
 
