@@ -19,7 +19,7 @@ from ..mixing.recipe import Recipe, size_of
 from ..mixing.report import MadeImage, Report
 from ..mixing.seeds import sample_seed
 from ..mixing.weights import Matrix
-from . import latents, sampling, towers
+from . import latents, prompts, sampling, towers
 from .methods import Method, Request, check_mix, choose
 
 logger = logging.getLogger("image-mixer")
@@ -97,9 +97,8 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
     negative_mix = _with_prompt(method, options.negative_mix or Mix(), recipe.negative_prompt)
     _check(method, recipe, mix, negative_mix, models, options)
 
-    embeddings = _embedded(method, mix, negative_mix, models, options.preparation)
+    embeddings = _embedded(method, mix, negative_mix, models, options)
     method.check_vectors(models.model, embeddings, models.adapter)
-    positive, negative = _prompted(method, recipe, models)
     encoded = time.monotonic()
 
     items = [
@@ -107,7 +106,7 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
         for variant in range(recipe.mix.variants)
         for sample in range(recipe.samples)
     ]
-    samples, images, decode_seconds = _sampled(recipe, method, embeddings, models, options, items, positive, negative)
+    samples, images, decode_seconds = _sampled(recipe, method, embeddings, models, options, items)
     finished = time.monotonic()
     report = Report(
         engine="local",
@@ -134,13 +133,14 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
     return Result(images, samples, report)
 
 
-def _embedded(method: Method, mix: Mix, negative_mix: Mix, models: Models, preparation: str) -> towers.Embeddings:
+def _embedded(method: Method, mix: Mix, negative_mix: Mix, models: Models, options: Options) -> towers.Embeddings:
     """Embeddings of the ingredients that any variant uses, with those of `negative_mix` as their negative."""
     clip_vision, vae = _eyes(method, models)
+    how, megapixels = options.preparation, options.settings.get("megapixels", 1.0)
     negative = None
     if negative_mix.used().ingredients:
-        negative = towers.encode(negative_mix.used(), clip_vision, models.clip, preparation, vae=vae)
-    return towers.encode(mix.used(), clip_vision, models.clip, preparation, negative, vae)
+        negative = towers.encode(negative_mix.used(), clip_vision, models.clip, how, None, vae, megapixels)
+    return towers.encode(mix.used(), clip_vision, models.clip, how, negative, vae, megapixels)
 
 
 def _eyes(method: Method, models: Models) -> tuple[Any, Any]:
@@ -151,24 +151,40 @@ def _eyes(method: Method, models: Models) -> tuple[Any, Any]:
     )
 
 
-def _prompted(method: Method, recipe: Recipe, models: Models) -> tuple[Any, Any]:
-    """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None)."""
+def _prompted(
+    method: Method, recipe: Recipe, models: Models, options: Options, embeddings: towers.Embeddings, item: _Item
+) -> tuple[Any, Any]:
+    """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None).
+
+    A text tower that sees is shown what the item has of the mix, in the negative that of the negative mix if there is one.
+    """
     if method.prompt_is_ingredient:
         return None, None
-    positive, negative = (
-        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
-        for text in (recipe.prompt, recipe.negative_prompt)
+    pictures: list[Any] = [(), ()]
+    if "latent" in method.towers and options.settings.get("pictures_in_prompt", True) and options.strength:
+        parts = (embeddings, embeddings.negative or embeddings)
+        pictures = [part.mix.pictures(_rows(part.mix.weights, [item])[0]) for part in parts]
+    return (
+        prompts.conditioning_of(models.clip, recipe.prompt, pictures[0]),
+        prompts.conditioning_of(models.clip, recipe.negative_prompt, pictures[1]),
     )
-    return positive, negative
 
 
 def embed_all(
-    mix: Mix, negative_mix: Mix | None, clip_vision: Any, clip: Any, preparation: str, vae: Any = None
+    mix: Mix,
+    negative_mix: Mix | None,
+    clip_vision: Any,
+    clip: Any,
+    preparation: str,
+    vae: Any = None,
+    megapixels: float = 1.0,
 ) -> towers.Embeddings:
     """Embeddings of every ingredient, also of those that weigh nothing now: later weights may ask for them."""
     _check_not_empty(mix)
-    negative = towers.encode(negative_mix, clip_vision, clip, preparation, vae=vae) if negative_mix else None
-    return towers.encode(mix, clip_vision, clip, preparation, negative, vae)
+    negative = None
+    if negative_mix:
+        negative = towers.encode(negative_mix, clip_vision, clip, preparation, None, vae, megapixels)
+    return towers.encode(mix, clip_vision, clip, preparation, negative, vae, megapixels)
 
 
 def apply(
@@ -272,8 +288,6 @@ def _sampled(
     models: Models,
     options: Options,
     items: list[_Item],
-    positive: Any,
-    negative: Any,
 ) -> tuple[torch.Tensor, torch.Tensor, float]:
     """(latents, images, seconds spent decoding) of all items, batch by batch."""
     width, height = size_of(recipe, first_size(recipe.mix))
@@ -286,14 +300,18 @@ def _sampled(
     settings = sampling.Settings(
         options.sampler, options.scheduler, recipe.steps, recipe.guidance_scale, options.denoise
     )
-    together = max(1, PIXELS_PER_BATCH // (width * height))
+    seen = sum(latents.pixels_of(models.model, one.latent) for one in embeddings.encoded if one.latent is not None)
+    together = max(1, PIXELS_PER_BATCH // (width * height + seen))
     if not sampling.batches_together(options.sampler, mask is not None):
         together = 1
-    callback = _callback(models.model, -(-len(items) // together))
+    batches = _batches(items, together, embeddings if method.limits.zeros_apart else None)
+    callback = _callback(models.model, len(batches))
+    # All before the first is sampled, so that the text tower and the denoiser are not loaded in turns.
+    texts = [_prompted(method, recipe, models, options, embeddings, items[begin]) for begin, _ in batches]
 
     samples, images, decode_seconds = _Gathered(len(items)), _Gathered(len(items)), 0.0
-    for number, begin in enumerate(range(0, len(items), together)):
-        batch = items[begin : begin + together]
+    for number, (begin, end) in enumerate(batches):
+        batch = items[begin:end]
         model, conditioned, avoided = method.condition(
             Request(
                 models.model,
@@ -301,8 +319,8 @@ def _sampled(
                 _rows(embeddings.mix.weights, batch),
                 strength=options.strength,
                 negative_rows=_rows(embeddings.negative.mix.weights, batch) if embeddings.negative else ((),),
-                positive=positive,
-                negative=negative,
+                positive=texts[number][0],
+                negative=texts[number][1],
                 adapter=models.adapter,
                 settings=options.settings,
             )
@@ -311,10 +329,10 @@ def _sampled(
             model,
             conditioned,
             avoided,
-            latent[begin : begin + together],
+            latent[begin:end],
             [item.seed for item in batch],
             settings,
-            mask[begin : begin + together] if mask is not None else None,
+            mask[begin:end] if mask is not None else None,
             lambda step, x0, x, total, number=number: callback(number, step, x0, total),
         )
         samples.put(begin, done)
@@ -322,6 +340,23 @@ def _sampled(
         images.put(begin, decoded(models.vae, done))
         decode_seconds += time.monotonic() - decoding
     return samples.whole, images.whole, decode_seconds
+
+
+def _batches(items: list[_Item], together: int, apart: towers.Embeddings | None) -> list[tuple[int, int]]:
+    """(begin, end) of what is sampled at once: at most `together` items that, with `apart`, leave out the same of it."""
+
+    def zeros(item: _Item) -> list[bool]:
+        parts = (apart, apart.negative) if apart is not None else ()
+        return [not weight for part in parts if part is not None for weight in _rows(part.mix.weights, [item])[0]]
+
+    batches = [(0, 1)]
+    for index in range(1, len(items)):
+        begin, end = batches[-1]
+        if end - begin < together and zeros(items[index]) == zeros(items[begin]):
+            batches[-1] = (begin, end + 1)
+        else:
+            batches.append((index, index + 1))
+    return batches
 
 
 class _Gathered:

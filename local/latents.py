@@ -11,8 +11,8 @@ from ..mixing.errors import InputError
 
 DEFAULT_RATIO = 8
 
-REFERENCE_PIXELS = 1024 * 1024
-REFERENCE_MULTIPLE = 16
+MEGAPIXEL = 1024 * 1024
+REFERENCE_MULTIPLE = 32
 
 
 def empty_latent(model: Any, width: int, height: int, items: int) -> torch.Tensor:
@@ -25,14 +25,23 @@ def empty_latent(model: Any, width: int, height: int, items: int) -> torch.Tenso
     return torch.zeros(items, latent_format.latent_channels, *shape)
 
 
-def reference_size(width: int, height: int) -> tuple[int, int]:
+def reference_size(width: int, height: int, megapixels: float = 1.0) -> tuple[int, int]:
     """The size in pixels at which a picture of width x height is shown to a model that takes pictures themselves.
 
-    In shape, at most REFERENCE_PIXELS, in multiples of REFERENCE_MULTIPLE and at least one of them; never enlarged.
+    In shape, of `megapixels` x 1024 x 1024 in area, in multiples of REFERENCE_MULTIPLE and at least one of them. Small
+    pictures are enlarged: Kontext and Qwen-Image-Edit were trained on references of one megapixel, and a model that sees
+    a smaller one beside a larger output takes it for a part of the scene. Multiples of 32 because those models look at tiles
+    of 16 pixels, and Qwen-Image centres its positions, which it can do only with an even number of tiles.
     """
-    scale = min(1.0, math.sqrt(REFERENCE_PIXELS / (width * height)))
+    scale = math.sqrt(megapixels * MEGAPIXEL / (width * height))
     sides = (max(1, round(side * scale / REFERENCE_MULTIPLE)) * REFERENCE_MULTIPLE for side in (width, height))
     return next(sides), next(sides)
+
+
+def pixels_of(model: Any, latent: torch.Tensor) -> int:
+    """How many pixels a latent of `model` stands for."""
+    ratio = getattr(model.get_model_object("latent_format"), "spacial_downscale_ratio", DEFAULT_RATIO)
+    return int(latent.shape[-1] * latent.shape[-2] * ratio**2)
 
 
 def given_latent(latent: dict[str, Any], items: int) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import comfy.model_management
 import comfy.utils
@@ -87,6 +87,14 @@ def tower_name(width: int) -> str:
     return TOWER_NAMES.get(width, f"a tower of width {width}")
 
 
+class Kept(Protocol):
+    """What a cache keeps: anything that knows its size."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+
+
 class Cache:
     """What towers made by (tower, its patches, content, preparation): least recently used out at `max_bytes`.
 
@@ -97,7 +105,7 @@ class Cache:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], Kept] = OrderedDict()
         self._serials: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._next_serial = 0
         self._lock = threading.RLock()
@@ -111,7 +119,7 @@ class Cache:
                 self._kept.move_to_end(full_key)
             return encoded
 
-    def put(self, tower: Any, key: tuple[Any, ...], encoded: Encoded | torch.Tensor) -> None:
+    def put(self, tower: Any, key: tuple[Any, ...], encoded: Kept) -> None:
         """Keep `encoded`, and drop the longest unused ones where it makes too many bytes."""
         with self._lock:
             full_key = (self._serial(tower), *key)
@@ -145,18 +153,25 @@ CACHE = Cache()
 
 
 def encode(
-    mix: Mix, clip_vision: Any, clip: Any, preparation: str, negative: Embeddings | None = None, vae: Any = None
+    mix: Mix,
+    clip_vision: Any,
+    clip: Any,
+    preparation: str,
+    negative: Embeddings | None = None,
+    vae: Any = None,
+    megapixels: float = 1.0,
 ) -> Embeddings:
     """The embeddings of every ingredient of `mix`, from the cache where it has them.
 
     `clip_vision` is ComfyUI's CLIP_VISION and `vae` its VAE (for images), `clip` its CLIP (for texts); each may be None
-    where the mix does not need it. Raises EngineError ("no tower") where a tower is missing or unfit, InputError for URL
-    ingredients and where the vectors of images and texts differ in width.
+    where the mix does not need it. `megapixels` is the size at which the VAE sees the images. Raises EngineError ("no
+    tower") where a tower is missing or unfit, InputError for URL ingredients and where the vectors of images and texts
+    differ in width.
     """
     for ingredient in mix.ingredients:
         check_encodable(ingredient, clip_vision, clip, vae)
     encoded = tuple(
-        _image(ingredient.content, clip_vision, vae, preparation)
+        _image(ingredient.content, clip_vision, vae, preparation, megapixels)
         if isinstance(ingredient.content, Picture)
         else _text(ingredient.content, clip)
         for ingredient in mix.ingredients
@@ -186,15 +201,15 @@ def check_encodable(ingredient: Ingredient, clip_vision: Any, clip: Any, vae: An
         )
 
 
-def _image(picture: Picture, clip_vision: Any, vae: Any, preparation: str) -> Encoded:
+def _image(picture: Picture, clip_vision: Any, vae: Any, preparation: str, megapixels: float) -> Encoded:
     seen = _seen(picture, clip_vision, preparation) if clip_vision is not None else Encoded()
-    return replace(seen, latent=_latent(picture, vae)) if vae is not None else seen
+    return replace(seen, latent=_latent(picture, vae, megapixels)) if vae is not None else seen
 
 
 def _seen(picture: Picture, clip_vision: Any, preparation: str) -> Encoded:
     """What the vision tower makes of a picture; of several squares, the vector is the norm-preserving average."""
     module = clip_vision.model
-    key = (_patches(clip_vision.patcher), picture.digest, "image", preparation)
+    key = (patches_of(clip_vision.patcher), picture.digest, "image", preparation)
     encoded = CACHE.get(module, key)
     if encoded is None:
         squares = images.prepared(picture.pixels, clip_vision.image_size, preparation)
@@ -212,7 +227,7 @@ def _seen(picture: Picture, clip_vision: Any, preparation: str) -> Encoded:
 
 def _blank(clip_vision: Any) -> Encoded:
     """What the tower makes of pixel values of 0 behind its own normalisation: the mean colour of its training."""
-    key = (_patches(clip_vision.patcher), "blank")
+    key = (patches_of(clip_vision.patcher), "blank")
     encoded = CACHE.get(clip_vision.model, key)
     if encoded is None:
         comfy.model_management.load_model_gpu(clip_vision.patcher)
@@ -223,13 +238,13 @@ def _blank(clip_vision: Any) -> Encoded:
     return encoded
 
 
-def _latent(picture: Picture, vae: Any) -> torch.Tensor:
+def _latent(picture: Picture, vae: Any, megapixels: float) -> torch.Tensor:
     """The picture through the VAE, at the size that `latents.reference_size` gives."""
     module = vae.first_stage_model
-    key = (_patches(vae.patcher), picture.digest, "latent")
+    width, height = latents.reference_size(picture.pixels.shape[2], picture.pixels.shape[1], megapixels)
+    key = (patches_of(vae.patcher), picture.digest, "latent", width, height)
     encoded = CACHE.get(module, key)
     if encoded is None or encoded.latent is None:
-        width, height = latents.reference_size(picture.pixels.shape[2], picture.pixels.shape[1])
         encoded = Encoded(latent=_kept(vae.encode(images.resized(picture.pixels, width, height))))
         CACHE.put(module, key, encoded)
     latent = encoded.latent
@@ -238,14 +253,14 @@ def _latent(picture: Picture, vae: Any) -> torch.Tensor:
 
 
 def _kept(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.to(device="cpu", dtype=torch.float32, copy=True)
+    return tensor.to(device="cpu", dtype=torch.float32, copy=True).contiguous()
 
 
 def _text(text: str, clip: Any) -> Encoded:
     inner = getattr(clip.cond_stage_model, "clip_l", None)
     if inner is None:
         raise EngineError("Text as an ingredient needs a CLIP-L text tower; the connected clip has none.", "no tower")
-    key = (_patches(clip.patcher), text, "text")
+    key = (patches_of(clip.patcher), text, "text")
     encoded = CACHE.get(inner, key)
     if encoded is None:
         _check_projection(clip, inner)
@@ -263,7 +278,7 @@ def _text(text: str, clip: Any) -> Encoded:
     return encoded
 
 
-def _patches(patcher: Any) -> Any:
+def patches_of(patcher: Any) -> Any:
     """What tells a patched tower (a LoRA, say) from the same tower without."""
     return getattr(patcher, "patches_uuid", None) if patcher.patches else None
 

@@ -100,6 +100,11 @@ class Mix:
             tuple(tuple(row[i] for i in kept) for row in self.weights),
         )
 
+    def pictures(self, row: Sequence[float]) -> list[Picture]:
+        """The images that have a weight in `row`, in order."""
+        contents = [ingredient.content for ingredient, weight in zip(self.ingredients, row, strict=True) if weight]
+        return [content for content in contents if isinstance(content, Picture)]
+
     def reweighted(self, weights: Matrix) -> Mix:
         """This mix with another matrix [variants, ingredients]. Raises WeightsError as the mix itself does."""
         return replace(self, weights=weights)

@@ -14,7 +14,10 @@ from ..towers import Embeddings
 
 @dataclass(frozen=True)
 class Limits:
-    """What a method takes. `ingredients` counts those of one variant whose weight is not 0; None is no limit."""
+    """What a method takes. `ingredients` counts those of one variant whose weight is not 0; None is no limit.
+
+    `zeros_apart`: items that leave out different ingredients cost less in batches of their own, so the engine cuts there.
+    """
 
     ingredients: int | None
     smallest_weight: float
@@ -22,6 +25,7 @@ class Limits:
     texts: bool
     regions: bool
     spans: bool
+    zeros_apart: bool = False
 
 
 Tower = Literal["vision", "latent"]

@@ -101,3 +101,14 @@ def _areas(ingredients: Sequence[Ingredient | None]) -> list[tuple[list[bool], t
         )
         for inside, part in parts
     ]
+
+
+def zeroed(conditioning: Any) -> list[list[Any]]:
+    """`conditioning` with zeros for its text, as core's ConditioningZeroOut makes it; what else it carries is kept."""
+    return [
+        [
+            torch.zeros_like(context),
+            {k: torch.zeros_like(v) if k == "pooled_output" and v is not None else v for k, v in options.items()},
+        ]
+        for context, options in conditioning
+    ]
