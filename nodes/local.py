@@ -16,7 +16,7 @@ from ..mixing.mix import Mix
 from ..mixing.recipe import Recipe
 from ..mixing.weights import Matrix
 from . import hand_over
-from .methods import method_input, settings_of
+from .methods import megapixels_input, method_input, settings_of
 from .types import MENU, ImageMix, MixAdapter, MixEmbeds, MixRecipe, MixWeights
 
 _DRAWER = f"{MENU}/local"
@@ -82,6 +82,7 @@ class ImageMixerEncode(io.ComfyNode):
                 ),
                 ImageMix.Input("negative_mix", optional=True, tooltip=_NEGATIVE_MIX_TOOLTIP),
                 _preparation_input(),
+                megapixels_input("reference_megapixels", optional=True),
             ],
             outputs=[MixEmbeds.Output("embeddings", tooltip="For Apply Mix and Save Embeds.")],
         )
@@ -95,8 +96,11 @@ class ImageMixerEncode(io.ComfyNode):
         clip: Any = None,
         vae: Any = None,
         negative_mix: Mix | None = None,
+        reference_megapixels: float = 1.0,
     ) -> io.NodeOutput:
-        return io.NodeOutput(engine.embed_all(mix, negative_mix, clip_vision, clip, preparation, vae))
+        return io.NodeOutput(
+            engine.embed_all(mix, negative_mix, clip_vision, clip, preparation, vae, reference_megapixels)
+        )
 
 
 class ImageMixerApply(io.ComfyNode):
@@ -176,7 +180,7 @@ class ImageMixerLocal(io.ComfyNode):
                 _adapter_input(),
                 ImageMix.Input("negative_mix", optional=True, tooltip=_NEGATIVE_MIX_TOOLTIP),
                 _preparation_input(),
-                method_input(),
+                method_input(engine=True),
                 _strength_input(),
                 io.Combo.Input(
                     "sampler",

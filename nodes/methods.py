@@ -7,18 +7,61 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..local.methods import METHODS
+from ..local.methods import METHODS, reference
 
-_INPUTS: dict[str, list[io.Input]] = {}
+
+def megapixels_input(name: str, optional: bool = False) -> io.Float.Input:
+    """The size at which the VAE sees pictures, for methods that take the pictures themselves."""
+    return io.Float.Input(
+        name,
+        optional=optional,
+        default=1.0,
+        min=reference.LEAST_MEGAPIXELS,
+        max=reference.MOST_MEGAPIXELS,
+        step=0.05,
+        round=0.001,
+        tooltip="Size of a reference picture in megapixels of 1024 x 1024; its shape is kept. 1 is what the models were "
+        "trained with, less is faster.",
+    )
+
+
+_INPUTS: dict[str, list[io.Input]] = {
+    "reference": [
+        io.Combo.Input(
+            "placement",
+            options=list(reference.PLACEMENTS),
+            default=reference.AS_THE_MODEL,
+            tooltip="Where references lie among the positions of the picture, as in Edit Model Reference Method. as the model "
+            "leaves it to the model, or to the conditioning connected.",
+        ),
+    ],
+}
 """The inputs of a method's own, by its name; a method that is not here has none. Names and order are permanent."""
 
+_ENGINE_INPUTS: dict[str, list[io.Input]] = {
+    "reference": [
+        megapixels_input("megapixels"),
+        io.Boolean.Input(
+            "pictures_in_prompt",
+            default=True,
+            tooltip="Shows the pictures to a text tower that can see (Qwen-Image-Edit's) as Picture 1, 2 and so on, each whole "
+            "whatever its weight; other towers get the text alone. Off: the text alone.",
+        ),
+    ],
+}
+"""As `_INPUTS`, for Image Mixer (Local) alone, which encodes pictures and prompts itself."""
 
-def method_input() -> io.DynamicCombo.Input:
-    """The input itself, `auto` first, which has no inputs of its own: a method is then at its defaults."""
+
+def method_input(engine: bool = False) -> io.DynamicCombo.Input:
+    """The input itself, `auto` first, which has no inputs of its own: a method is then at its defaults.
+
+    `engine`: with what only a node that encodes pictures and prompts itself can use.
+    """
     names = ("auto", *(method.name for method in METHODS))
+    inputs = {name: _INPUTS.get(name, []) + (_ENGINE_INPUTS.get(name, []) if engine else []) for name in names}
     return io.DynamicCombo.Input(
         "method",
-        options=[io.DynamicCombo.Option(name, _INPUTS.get(name, [])) for name in names],
+        options=[io.DynamicCombo.Option(name, inputs[name]) for name in names],
         tooltip="How the mix conditions the model. auto goes by the model and the adapter.",
     )
 

@@ -7,8 +7,9 @@ from typing import Any
 from ...mixing.errors import EngineError, InputError
 from .base import Limits, Method, Request, check_mix
 from .image_mixer import IMAGE_MIXER
+from .reference import REFERENCE
 
-METHODS: tuple[Method, ...] = (IMAGE_MIXER,)
+METHODS: tuple[Method, ...] = (IMAGE_MIXER, REFERENCE)
 
 __all__ = ["METHODS", "Limits", "Method", "Request", "check_mix", "choose"]
 

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import comfy.clip_vision
 import comfy.samplers
+import edit_models
 import micro
 from aiohttp import web
 from comfy_api.latest import io
@@ -17,6 +18,7 @@ from comfy_api.latest import io
 from server import PromptServer
 
 micro.register()
+edit_models.register()
 
 COUNTS = {"vision": 0, "text": 0, "sampled": 0, "loaded": 0}
 _MODELS: dict[int, micro.MicroModels] = {}
