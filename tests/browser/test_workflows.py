@@ -26,11 +26,12 @@ IMAGES = {
     "seed_explorer": 5,
     "advanced_apply": 1,
     "saved_embeds": 1, "remote_mix": 1,
+    "reference": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 
-SMALLEST = {"remote_mix": {"width": 256, "height": 256}}
-"""Sides below which a service takes no recipe."""
+SMALLEST = {"remote_mix": {"width": 256, "height": 256}, "reference": {"method.megapixels": 0.05}}
+"""Sides below which a service takes no recipe, and small references."""
 
 each_workflow_in_each_mode = pytest.mark.parametrize(
     ("mode", "file"),

@@ -20,6 +20,7 @@ import comfy.cli_args  # noqa: E402
 
 comfy.cli_args.args.cpu = True
 
+import edit_models  # noqa: E402
 import micro  # noqa: E402
 import torch  # noqa: E402
 from image_mixer.local import embeds_file, towers  # noqa: E402
@@ -72,3 +73,4 @@ for folder in folders.values():
 micro.write_checkpoint(folders["models/checkpoints"] / "image-mixer-full.ckpt")
 save_file(text_tower(), str(folders["models/text_encoders"] / "clip_l.safetensors"))
 embeds_file.save(embeddings(), folders["output/mix_embeds"] / "embeds_00001_.safetensors")
+edit_models.write(Path(base, "models"))
