@@ -16,10 +16,10 @@ from image_mixer.mixing.mix import Ingredient, Mix, Picture
 NEAR = 1e-4
 """Latents here are of the size of 10, so this is 1e-5 of them."""
 
-FAMILIES = ("flux", "qwen_image") + (("krea2",) if importlib.util.find_spec("comfy.ldm.krea2") else ())
+FAMILIES = ("flux", "flux2", "qwen_image") + (("krea2",) if importlib.util.find_spec("comfy.ldm.krea2") else ())
 """Older versions of ComfyUI have no Krea2."""
 
-CHANNELS, HEIGHT, WIDTH = 16, 8, 12
+HEIGHT, WIDTH = 8, 12
 SIZES = ((8, 8), (4, 12), (8, 4), (4, 4))
 
 
@@ -33,7 +33,11 @@ def drawn(seed: int, *shape: int) -> torch.Tensor:
 
 def shaped(model: Any, latent: torch.Tensor) -> torch.Tensor:
     """[B, C, H, W], or [B, C, 1, H, W] where the model wants that."""
-    return latent if family_of(model) == "flux" else latent[:, :, None]
+    return latent if family_of(model).startswith("flux") else latent[:, :, None]
+
+
+def channels_of(model: Any) -> int:
+    return model.get_model_object("latent_format").latent_channels
 
 
 def text(model: Any, seed: int = 3) -> Any:
@@ -47,7 +51,7 @@ def text(model: Any, seed: int = 3) -> Any:
 def embeddings_of(model: Any, rows: Any, pictures: Any = None, negative: Any = None) -> Embeddings:
     """References of different sizes, `pictures` their numbers, weighted by `rows`."""
     pictures = range(len(rows[0])) if pictures is None else pictures
-    made = tuple(Encoded(latent=shaped(model, drawn(20 + index, 1, CHANNELS, *SIZES[index % 4]))) for index in pictures)
+    made = tuple(Encoded(latent=shaped(model, drawn(20 + index, 1, channels_of(model), *SIZES[index % 4]))) for index in pictures)
     ingredients = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in pictures)
     return Embeddings(Mix(ingredients, tuple(map(tuple, rows))), made, negative)
 
@@ -61,7 +65,7 @@ def applied(model: Any, embeddings: Embeddings, strength: float = 1.0, positive:
 def sampled(conditioned: Any, items: int = 1, steps: int = 2, cfg: float = 2.0, sigmas: Any = None) -> torch.Tensor:
     """Euler from one noise for all items."""
     model, positive, negative = conditioned
-    noise = shaped(model, drawn(1, 1, CHANNELS, HEIGHT, WIDTH))
+    noise = shaped(model, drawn(1, 1, channels_of(model), HEIGHT, WIDTH))
     noise = noise.expand(items, *noise.shape[1:]).clone()
     return comfy.sample.sample_custom(
         model,

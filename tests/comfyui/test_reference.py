@@ -15,15 +15,16 @@ from image_mixer.local import engine
 from image_mixer.local.methods import reference
 from image_mixer.mixing.mix import Mix, Region
 from image_mixer.tests.comfyui.reference_scene import (
-    CHANNELS,
     FAMILIES,
     HEIGHT,
     NEAR,
     SIZES,
     WIDTH,
     applied,
+    channels_of,
     drawn,
     embeddings_of,
+    family_of,
     made,
     near,
     sampled,
@@ -94,7 +95,7 @@ def test_a_batch_on_cores_ksampler(model: Any) -> None:
     """Each item has its own noise there: a batch of different zeros is the batches of one row each, item by item."""
     import nodes
 
-    zeros = {"samples": shaped(model, torch.zeros(3, CHANNELS, HEIGHT, WIDTH))}
+    zeros = {"samples": shaped(model, torch.zeros(3, channels_of(model), HEIGHT, WIDTH))}
 
     def ksampler(rows: Any) -> torch.Tensor:
         conditioned, positive, negative = applied(model, embeddings_of(model, rows))
@@ -232,7 +233,8 @@ def test_every_block_obeys_the_weights_in_one_call_a_step(model: Any, monkeypatc
     biased = [mask for mask in masks if mask is not None]
     assert len(biased) == BLOCKS, "conditional and unconditional must share a call"
     assert all(mask.shape[0] == 4 and mask.shape[-2] == 1 for mask in biased)
-    tokens = [size[0] * size[1] // 4 for size in SIZES[:2]]
+    patch = 1 if family_of(model) == "flux2" else 4
+    tokens = [size[0] * size[1] // patch for size in SIZES[:2]]
     expected = torch.tensor([[0.5] * tokens[0] + [1.0] * tokens[1], [0.2] * tokens[0] + [2.0] * tokens[1]])
     for mask in biased:
         assert torch.allclose(mask[:2, 0, -sum(tokens) :].exp(), expected)
@@ -281,7 +283,7 @@ def test_compiled_it_is_the_same_with_other_weights_and_without_breaks(
     from comfy_extras.nodes_torch_compile import TorchCompileModel
 
     attend_by(monkeypatch, attention.attention_pytorch)
-    runs = [[[0.5, 1.2]], [[1.5, 0.3]], [[1.0, 1.0]], [[0.0, 0.8]]]
+    runs = [[[0.5, 1.2]], [[1.5, 0.3]], [[1.0, 1.0]], [[0.0, 0.8]]][: 4 if backend == "eager" else 2]
     expected = [made(model, rows, steps=1) for rows in runs]
     plain = sampled((model, text(model), text(model, 8)), steps=1)
     torch._dynamo.reset()
@@ -290,6 +292,6 @@ def test_compiled_it_is_the_same_with_other_weights_and_without_breaks(
     for rows, wanted in zip(runs, expected, strict=True):
         assert torch.allclose(made(compiled, rows, steps=1), wanted, atol=NEAR, rtol=0), rows
     assert torch.allclose(sampled((compiled, text(model), text(model, 8)), steps=1), plain, atol=NEAR, rtol=0)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 3, "nothing was compiled"
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] >= 2, "nothing was compiled"
     assert not torch._dynamo.utils.counters["graph_break"]
     torch._dynamo.reset()

@@ -179,7 +179,7 @@ def test_messages_before_anything_is_sampled(model: Any, monkeypatch: pytest.Mon
     blind = replace(good, encoded=(Encoded(vector=torch.zeros(4)),))
     refused("through the VAE: connect vae to Encode Mix", EngineError, blind)
     other = replace(good, encoded=(Encoded(latent=torch.zeros(1, 4, 8, 8)),))
-    refused("makes latents of 4 channels in 2 dimensions; this model needs 16", EngineError, other)
+    refused("makes latents of 4 channels in 2 dimensions; this model needs", EngineError, other)
     words = Embeddings(Mix((Ingredient("text", "a cat"),), ((1.0,),)), (Encoded(),))
     refused("a text, which reference does not take", InputError, words)
     refused(

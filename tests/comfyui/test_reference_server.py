@@ -128,7 +128,9 @@ def test_local_is_encode_apply_ksampler_also_with_different_zeros(live: Live) ->
     prompt = local_graph(mix={"weights": ["weights", 0], "images.image2": ["c", 0]})
     del prompt["mix"]["inputs"]["pad"]
     prompt |= graph(
-        weights=("ImageMixerWeights", {"text": "1, 0.4, 0; 0, 0.7, 1.5", "normalisation": "as given"}),
+        weights=(
+            "ImageMixerBlendWeights", {"from": "1, 0.4, 0", "to": "0, 0.7, 1.5", "variants": 2, "easing": "linear"}
+        ),
         positive=("CLIPTextEncode", {"clip": ["clip", 0], "text": "a cat"}),
         negative=("CLIPTextEncode", {"clip": ["clip", 0], "text": "fog"}),
         encode=(

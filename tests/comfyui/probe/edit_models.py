@@ -24,6 +24,12 @@ FLUX = {
     "context_in_dim": TEXT, "hidden_size": 128, "mlp_ratio": 4.0, "num_heads": 1, "depth": 1, "depth_single_blocks": 1,
     "axes_dim": [16, 56, 56], "theta": 10000, "qkv_bias": True, "guidance_embed": True, "txt_ids_dims": [],
 }  # fmt: skip
+FLUX2 = {
+    **FLUX, "image_model": "flux2", "in_channels": 128, "out_channels": 128, "patch_size": 1, "vec_in_dim": None,
+    "mlp_ratio": 3.0, "axes_dim": [32, 32, 32, 32], "theta": 2000, "qkv_bias": False, "txt_ids_dims": [3],
+    "global_modulation": True, "mlp_silu_act": True, "ops_bias": False, "default_ref_method": "index",
+    "ref_index_scale": 10.0,
+}  # fmt: skip
 QWEN = {
     "in_channels": 64, "num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 32, "joint_attention_dim": TEXT,
     "axes_dims_rope": (8, 12, 12),
@@ -38,7 +44,10 @@ class MicroQwenImage(comfy.supported_models.QwenImage):
 
 
 def register() -> None:
-    """Let ComfyUI's stock loaders take the micro Qwen-Image, and make Flux's text towers of one layer, in this process."""
+    """Let ComfyUI's stock loaders take the micro Qwen-Image, and make Flux's text towers of one layer, in this process.
+
+    Those take no numbers from any file, so that files of full depth, which other templates need, do as well.
+    """
     if MicroQwenImage in comfy.supported_models.models:
         return
     comfy.supported_models.models.insert(0, MicroQwenImage)
@@ -51,15 +60,16 @@ def register() -> None:
             parameter.data.fill_(0.01)
 
     tower.__init__ = small
+    tower.load_sd = lambda self, state: ([], [])
 
 
 def state(family: str, seed: int = 1, **changes: Any) -> dict[str, torch.Tensor]:
-    """Random weights of a micro "flux", "qwen_image" or "krea2", as its file has them."""
+    """Random weights of a micro "flux", "flux2", "qwen_image" or "krea2", as its file has them."""
     made = {"device": "cpu", "dtype": torch.float32, "operations": comfy.ops.disable_weight_init}
-    if family == "flux":
+    if family in ("flux", "flux2"):
         from comfy.ldm.flux.model import Flux
 
-        module = Flux(**FLUX | changes, **made)
+        module = Flux(**(FLUX if family == "flux" else FLUX2) | changes, **made)
     elif family == "qwen_image":
         from comfy.ldm.qwen_image.model import QwenImageTransformer2DModel
 
