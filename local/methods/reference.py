@@ -40,6 +40,18 @@ _RETURNS_A_MASK = frozenset({"flux", "flux2", "krea2"})
 _FAMILIES = _RETURNS_A_MASK | {"qwen_image"}
 
 
+class _Rows(comfy.conds.CONDRegular):  # type: ignore[misc]
+    """Log-weights of as many items as the batch has, or of a part that it is a multiple of."""
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> Any:
+        """See CONDRegular. Raises InputError for a batch that the rows do not fit, before the model is run."""
+        if batch_size % len(self.cond):
+            raise InputError(
+                f"The mix has {len(self.cond)} variants and the latent a batch of {batch_size}: give it one item a variant."
+            )
+        return super().process_cond(batch_size, **kwargs)
+
+
 class Reference:
     """See the module's docstring. Ordered: the first picture is the model's first reference."""
 
@@ -157,6 +169,8 @@ def _referring(conditioning: Any, embeddings: Embeddings, rows: Matrix, strength
             logs = torch.zeros(len(rows), len(kept))
             for item in items:
                 logs[item] = torch.tensor([math.log(piece.rows[item][index] * strength) for index in kept])
+            if len(groups) == 1 and bool((logs == logs[0]).all()):
+                logs = logs[:1]  # then any batch will do
             for tokens, given in conditioning:
                 held = narrowed(_flat(given), options)
                 if held is not None:
@@ -195,8 +209,8 @@ def _with_references(options: dict[str, Any], latents: Sequence[Any], logs: torc
         )
     items = max(len(before), len(logs))
     weights = torch.cat([before.expand(items, -1), logs.expand(items, -1)], dim=1)
-    if bool(weights.any()):  # weight 1 everywhere needs no bias, and attention without a mask is faster
-        conds[KEY] = comfy.conds.CONDRegular(weights)
+    if bool(weights.any()) or items > 1:  # weight 1 everywhere needs no bias, and attention without a mask is faster
+        conds[KEY] = _Rows(weights)
     return {**options, "reference_latents": [*earlier, *latents], "model_conds": conds}
 
 

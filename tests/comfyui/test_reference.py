@@ -13,6 +13,7 @@ import pytest
 import torch
 from image_mixer.local import engine
 from image_mixer.local.methods import reference
+from image_mixer.mixing.errors import InputError
 from image_mixer.mixing.mix import Mix, Region
 from image_mixer.tests.comfyui.reference_scene import (
     FAMILIES,
@@ -50,9 +51,11 @@ def core_references(model: Any, pictures: Any, conditioning: Any) -> Any:
     return conditioning
 
 
-def test_weight_1_is_cores_set_reference_latent_bit_for_bit(model: Any) -> None:
-    core = (model, core_references(model, [0, 1], text(model)), core_references(model, [0, 1], text(model, 8)))
-    assert torch.equal(made(model, [[1.0, 1.0]]), sampled(core))
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_weight_1_is_cores_set_reference_latent_bit_for_bit(model: Any, count: int) -> None:
+    core = [core_references(model, range(count), text(model, seed)) for seed in (3, 8)]
+    core = (model, *core)
+    assert torch.equal(made(model, [[1.0] * count]), sampled(core))
     assert not torch.allclose(sampled(core), sampled((model, text(model), text(model, 8))), atol=1e-3)
 
 
@@ -106,6 +109,18 @@ def test_a_batch_on_cores_ksampler(model: Any) -> None:
     batch = ksampler(rows)
     for index, row in enumerate(rows):
         assert near(batch[index], ksampler([row])[index]), index
+
+
+def test_a_batch_that_does_not_fit_the_variants_gets_one_line(model: Any) -> None:
+    for rows in (VARIANTS[:3], [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[0.5], [0.6], [0.7]]):
+        conditioned = applied(model, embeddings_of(model, rows))
+        for items in (2, 4):
+            with pytest.raises(InputError, match=f"3 variants and the latent a batch of {items}: give it one item"):
+                sampled(conditioned, items=items)
+    pairs = applied(model, embeddings_of(model, VARIANTS[:2]))
+    assert near(sampled(pairs, items=4)[2:], sampled(pairs, items=2))
+    same = applied(model, embeddings_of(model, [VARIANTS[0]] * 3))
+    assert near(sampled(same, items=2)[:1], made(model, VARIANTS[:1]))
 
 
 def test_a_region_of_ones_is_no_region_and_a_span_of_everything_no_span(model: Any) -> None:
