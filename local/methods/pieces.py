@@ -52,25 +52,25 @@ def pieces_of(ingredients: Sequence[Ingredient], rows: Matrix) -> list[Piece]:
     return pieces
 
 
-def narrowed(options: Mapping[str, Any], piece: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`options` of a conditioning entry that act only where and when those of a piece do too; None where that is never.
+def within(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Options of a conditioning entry that acts where and when both `given` and a piece's `options` say; None for never.
 
-    An entry's own mask and time range stay: they are multiplied with the piece's, or cut by it.
+    For methods that keep the entries they are given: masks are multiplied, spans cut. A mask may differ from item to item
+    of the batch: [1 or items, H, W].
     """
-    both = {**options, **piece}
-    if "mask" in options and "mask" in piece:
-        own, part = options["mask"].float(), piece["mask"].float()
-        own = own[None] if own.ndim == 2 else own
-        height, width = (max(own.shape[i], part.shape[i]) for i in (1, 2))
-        own, part = (torch.stack([resized_mask(one, height, width) for one in masks]) for masks in (own, part))
-        both["mask"] = own * part
-        both["mask_strength"] = options.get("mask_strength", 1.0) * piece.get("mask_strength", 1.0)
-        both["set_area_to_bounds"] = options.get("set_area_to_bounds", False)
-    if "start_percent" in piece:
-        both["start_percent"] = max(options.get("start_percent", 0.0), piece["start_percent"])
-        both["end_percent"] = min(options.get("end_percent", 1.0), piece["end_percent"])
-        if both["start_percent"] >= both["end_percent"]:
-            return None
+    both = {**given, **options}
+    start = max(given.get("start_percent", 0.0), options.get("start_percent", 0.0))
+    end = min(given.get("end_percent", 1.0), options.get("end_percent", 1.0))
+    if start >= end:
+        return None
+    if (start, end) != (0.0, 1.0):
+        both.update(start_percent=start, end_percent=end)
+    if "mask" in given and "mask" in options:
+        masks = [mask.float().reshape(-1, *mask.shape[-2:]) for mask in (given["mask"], options["mask"])]
+        size = max(mask.shape[-2] for mask in masks), max(mask.shape[-1] for mask in masks)
+        resized = [torch.stack([resized_mask(item, *size) for item in mask]) for mask in masks]
+        both.update(mask=resized[0] * resized[1])
+        both.update({key: given[key] for key in ("mask_strength", "set_area_to_bounds") if key in given})
     return both
 
 

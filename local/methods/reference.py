@@ -20,7 +20,7 @@ from ...mixing.errors import EngineError, InputError
 from ...mixing.weights import Matrix
 from ..towers import Embeddings
 from .base import Limits, Request, Tower
-from .pieces import narrowed, pieces_of, zeroed
+from .pieces import pieces_of, within, zeroed
 
 KEY = "image_mixer_reference"
 """Under this name the log-weights [items, references] travel with the conditioning, so that ComfyUI batches them."""
@@ -172,16 +172,10 @@ def _referring(conditioning: Any, embeddings: Embeddings, rows: Matrix, strength
             if len(groups) == 1 and bool((logs == logs[0]).all()):
                 logs = logs[:1]  # then any batch will do
             for tokens, given in conditioning:
-                held = narrowed(_flat(given), options)
+                held = within(given, options)
                 if held is not None:
                     entries.append([tokens, _with_references(held, latents, logs, dimensions)])
     return entries
-
-
-def _flat(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`options` of a conditioning entry with a mask [items, H, W] where it has one of [items, 1, H, W]."""
-    mask = options.get("mask")
-    return options if mask is None or mask.ndim < 4 else {**options, "mask": mask.reshape(-1, *mask.shape[-2:])}
 
 
 def _by_zeros(rows: Matrix) -> dict[tuple[int, ...], list[int]]:
