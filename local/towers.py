@@ -253,7 +253,7 @@ def _latent(picture: Picture, vae: Any, megapixels: float) -> torch.Tensor:
 
 
 def _kept(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.to(device="cpu", dtype=torch.float32, copy=True)
+    return tensor.to(device="cpu", dtype=torch.float32, copy=True).contiguous()
 
 
 def _text(text: str, clip: Any) -> Encoded:

@@ -20,7 +20,7 @@ from ...mixing.errors import EngineError, InputError
 from ...mixing.weights import Matrix
 from ..towers import Embeddings
 from .base import Limits, Request, Tower
-from .pieces import pieces_of, within
+from .pieces import pieces_of, within, zeroed
 
 KEY = "image_mixer_reference"
 """Under this name the log-weights [items, references] travel with the conditioning, so that ComfyUI batches them."""
@@ -38,6 +38,18 @@ _RETURNS_A_MASK = frozenset({"flux", "flux2", "krea2"})
 """Families (ComfyUI's image_model) whose attn1_patch may return a mask. Qwen-Image ignores it."""
 
 _FAMILIES = _RETURNS_A_MASK | {"qwen_image"}
+
+
+class _Rows(comfy.conds.CONDRegular):  # type: ignore[misc]
+    """Log-weights of as many items as the batch has, or of a part that it is a multiple of."""
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> Any:
+        """See CONDRegular. Raises InputError for a batch that the rows do not fit, before the model is run."""
+        if batch_size % len(self.cond):
+            raise InputError(
+                f"The mix has {len(self.cond)} variants and the latent a batch of {batch_size}: give it one item a variant."
+            )
+        return super().process_cond(batch_size, **kwargs)
 
 
 class Reference:
@@ -102,10 +114,13 @@ class Reference:
         """
         if not request.positive:
             raise InputError("Method reference needs a prompt: connect positive.")
-        negative = request.negative or _without_text(request.positive)
+        negative = request.negative or zeroed(request.positive)
         if not request.strength or not any(weight for row in request.rows for weight in row):
             return request.model, request.positive, negative
         method = request.settings.get("placement", AS_THE_MODEL)
+        if method == "index_timestep_zero" and _takes_a_vector(request.model):
+            # Core doubles the timesteps for it, but neither the guidance nor the pooled text that are added to them.
+            raise InputError("This model takes no placement index_timestep_zero, which Qwen-Image-Edit 2511 was trained with.")
         if _family(request.model) == "krea2" and method == AS_THE_MODEL and not _method_of(request.positive):
             raise InputError("Krea2 takes references only where their placement is chosen: index, say.")
         dimensions = _dimensions(request.model)
@@ -125,6 +140,11 @@ def _family(model: Any) -> str | None:
     return (getattr(config, "unet_config", None) or {}).get("image_model")
 
 
+def _takes_a_vector(model: Any) -> bool:
+    config = model.model.model_config.unet_config
+    return _family(model) in ("flux", "flux2") and bool(config.get("guidance_embed") or config.get("vec_in_dim"))
+
+
 def _dimensions(model: Any) -> int:
     """2 for latents [B, C, H, W], 3 for [B, C, T, H, W]."""
     return getattr(model.get_model_object("latent_format"), "latent_dimensions", 2)
@@ -132,16 +152,6 @@ def _dimensions(model: Any) -> int:
 
 def _method_of(conditioning: Any) -> Any:
     return any(options.get("reference_latents_method") for _, options in conditioning)
-
-
-def _without_text(conditioning: Any) -> Any:
-    """The same shapes without what they say, as core's ConditioningZeroOut gives it."""
-    zeroed = []
-    for tokens, options in conditioning:
-        pooled = options.get("pooled_output")
-        kept = options if pooled is None else {**options, "pooled_output": torch.zeros_like(pooled)}
-        zeroed.append([torch.zeros_like(tokens), kept.copy()])
-    return zeroed
 
 
 def _referring(conditioning: Any, embeddings: Embeddings, rows: Matrix, strength: float, dimensions: int) -> Any:
@@ -159,6 +169,8 @@ def _referring(conditioning: Any, embeddings: Embeddings, rows: Matrix, strength
             logs = torch.zeros(len(rows), len(kept))
             for item in items:
                 logs[item] = torch.tensor([math.log(piece.rows[item][index] * strength) for index in kept])
+            if len(groups) == 1 and bool((logs == logs[0]).all()):
+                logs = logs[:1]  # then any batch will do
             for tokens, given in conditioning:
                 held = within(given, options)
                 if held is not None:
@@ -191,8 +203,8 @@ def _with_references(options: dict[str, Any], latents: Sequence[Any], logs: torc
         )
     items = max(len(before), len(logs))
     weights = torch.cat([before.expand(items, -1), logs.expand(items, -1)], dim=1)
-    if bool(weights.any()):  # weight 1 everywhere needs no bias, and attention without a mask is faster
-        conds[KEY] = comfy.conds.CONDRegular(weights)
+    if bool(weights.any()) or items > 1:  # weight 1 everywhere needs no bias, and attention without a mask is faster
+        conds[KEY] = _Rows(weights)
     return {**options, "reference_latents": [*earlier, *latents], "model_conds": conds}
 
 

@@ -34,11 +34,15 @@ IMAGES = {
     "ip_adapter": 1,
     "unclip": 1,
     "redux": 1,
+    "reference": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 
-SMALLEST = {name: {"width": 256, "height": 256} for name in ("remote_mix", "fallback", "side_by_side")}
-"""Sides below which a service takes no recipe."""
+SMALLEST = {
+    **{name: {"width": 256, "height": 256} for name in ("remote_mix", "fallback", "side_by_side")},
+    "reference": {"method.megapixels": 0.05},
+}
+"""Sides below which a service takes no recipe, and small references."""
 
 each_workflow_in_each_mode = pytest.mark.parametrize(
     ("mode", "file"),

@@ -20,6 +20,7 @@ import comfy.cli_args  # noqa: E402
 
 comfy.cli_args.args.cpu = True
 
+import edit_models  # noqa: E402
 import micro  # noqa: E402
 import micro_adapters  # noqa: E402
 import micro_redux  # noqa: E402
@@ -91,3 +92,4 @@ adapter = micro_adapters.flat(micro_adapters.standard(micro.UNET, 1024))
 save_file(adapter, str(folders["models/ipadapter"] / "ip-adapter_sd15.safetensors"))
 
 embeds_file.save(embeddings(), folders["output/mix_embeds"] / "embeds_00001_.safetensors")
+edit_models.write(Path(base, "models"))

@@ -11,6 +11,7 @@ import edit_models
 import random_model
 import torch
 from diffusers import FluxTransformer2DModel, QwenImageTransformer2DModel
+from image_mixer.tests.comfyui.reference_scene import drawn
 
 FLUX = {
     "in_channels": 64, "num_layers": 2, "num_single_layers": 2, "attention_head_dim": 128, "num_attention_heads": 1,
@@ -41,11 +42,6 @@ def qwen(seed: int = 6) -> tuple[Any, Any]:
 def _loaded(module: Any) -> Any:
     # Cloned, because the loader swaps rows of the tensors that it is given.
     return comfy.sd.load_diffusion_model_state_dict({k: v.clone() for k, v in module.state_dict().items()})
-
-
-def drawn(seed: int, *shape: int) -> torch.Tensor:
-    """Random numbers of one seed."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def text(seed: int = 3, tokens: int = 7) -> Any:

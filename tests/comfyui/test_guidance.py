@@ -13,6 +13,7 @@ from image_mixer.local.methods import Limits, Request
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.comfyui.prompted import Prompted
 
 
 class AsText:
@@ -34,10 +35,7 @@ class AsText:
         return request.model, request.positive, request.negative
 
 
-class Clip:
-    def tokenize(self, text: str) -> str:
-        return text
-
+class Clip(Prompted):
     def encode_from_tokens_scheduled(self, tokens: str) -> Any:
         return micro_flux.text(seed=len(tokens) + 1)
 

@@ -26,6 +26,7 @@ from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.mixing.recipe import Recipe
 from image_mixer.tests.comfyui import parity_redux
+from image_mixer.tests.comfyui.prompted import Prompted
 
 SEEN = 24
 NEAR = 1e-4
@@ -33,11 +34,8 @@ FORWARD = 1e-5
 LATENT = (1, 16, 8, 8)
 
 
-class Clip:
+class Clip(Prompted):
     """A text tower: another prompt, other numbers."""
-
-    def tokenize(self, text: str) -> str:
-        return text
 
     def encode_from_tokens_scheduled(self, tokens: str) -> Any:
         return micro_flux.text(seed=sum(map(ord, tokens)))

@@ -18,20 +18,18 @@ from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.mixing.recipe import Recipe
 from image_mixer.tests.comfyui.parity_unclip import applied, embeddings_of, picture, vector_in, vectors_of
+from image_mixer.tests.comfyui.prompted import Prompted
 
 KINDS = ("l", "h", "sdxl")
 NEAR = 1e-4
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-class Clip:
+class Clip(Prompted):
     """A text tower: another prompt, other numbers."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-
-    def tokenize(self, text: str) -> str:
-        return text
 
     def encode_from_tokens_scheduled(self, tokens: str) -> Any:
         return micro_unclip.text(self._kind, seed=sum(map(ord, tokens)))

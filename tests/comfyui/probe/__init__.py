@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import comfy.clip_vision
 import comfy.samplers
+import edit_models
 import micro
 import micro_redux
 import micro_unclip
@@ -23,6 +24,7 @@ micro.register()
 micro.register_towers()
 micro_unclip.register()
 micro_redux.register()
+edit_models.register()
 
 COUNTS = {"vision": 0, "text": 0, "sampled": 0, "loaded": 0}
 _MODELS: dict[int, micro.MicroModels] = {}

@@ -9,15 +9,26 @@ from typing import Any, ClassVar
 import comfy.ops
 import comfy.sd
 import comfy.supported_models
+import comfy.text_encoders.flux
 import random_model
 import torch
 
 TEXT = 64
 POOLED = 32
+SMALL_TEXT = {
+    "t5xxl_model_config": {"num_layers": 1, "d_ff": 64, "num_heads": 2, "d_kv": 32},
+    "clip_l_model_config": {"num_hidden_layers": 1, "intermediate_size": 64},
+}
 FLUX = {
     "image_model": "flux", "in_channels": 16, "out_channels": 16, "patch_size": 2, "vec_in_dim": POOLED,
     "context_in_dim": TEXT, "hidden_size": 128, "mlp_ratio": 4.0, "num_heads": 1, "depth": 1, "depth_single_blocks": 1,
     "axes_dim": [16, 56, 56], "theta": 10000, "qkv_bias": True, "guidance_embed": True, "txt_ids_dims": [],
+}  # fmt: skip
+FLUX2 = {
+    **FLUX, "image_model": "flux2", "in_channels": 128, "out_channels": 128, "patch_size": 1, "vec_in_dim": None,
+    "mlp_ratio": 3.0, "axes_dim": [32, 32, 32, 32], "theta": 2000, "qkv_bias": False, "txt_ids_dims": [3],
+    "global_modulation": True, "mlp_silu_act": True, "ops_bias": False, "default_ref_method": "index",
+    "ref_index_scale": 10.0,
 }  # fmt: skip
 QWEN = {
     "in_channels": 64, "num_layers": 2, "num_attention_heads": 2, "attention_head_dim": 32, "joint_attention_dim": TEXT,
@@ -33,18 +44,32 @@ class MicroQwenImage(comfy.supported_models.QwenImage):
 
 
 def register() -> None:
-    """Let ComfyUI's stock loaders recognise the micro Qwen-Image in this process."""
-    if MicroQwenImage not in comfy.supported_models.models:
-        comfy.supported_models.models.insert(0, MicroQwenImage)
+    """Let ComfyUI's stock loaders take the micro Qwen-Image, and make Flux's text towers of one layer, in this process.
+
+    Those take no numbers from any file, so that files of full depth, which other templates need, do as well.
+    """
+    if MicroQwenImage in comfy.supported_models.models:
+        return
+    comfy.supported_models.models.insert(0, MicroQwenImage)
+    tower = comfy.text_encoders.flux.FluxClipModel
+    made = tower.__init__
+
+    def small(self: Any, *args: Any, model_options: Any = None, **kwargs: Any) -> None:
+        made(self, *args, model_options={**(model_options or {}), **SMALL_TEXT}, **kwargs)
+        for parameter in self.parameters():
+            parameter.data.fill_(0.01)
+
+    tower.__init__ = small
+    tower.load_sd = lambda self, state: ([], [])
 
 
-def state(family: str, seed: int = 1) -> dict[str, torch.Tensor]:
-    """Random weights of a micro "flux", "qwen_image" or "krea2", as its file has them."""
+def state(family: str, seed: int = 1, **changes: Any) -> dict[str, torch.Tensor]:
+    """Random weights of a micro "flux", "flux2", "qwen_image" or "krea2", as its file has them."""
     made = {"device": "cpu", "dtype": torch.float32, "operations": comfy.ops.disable_weight_init}
-    if family == "flux":
+    if family in ("flux", "flux2"):
         from comfy.ldm.flux.model import Flux
 
-        module = Flux(**FLUX, **made)
+        module = Flux(**(FLUX if family == "flux" else FLUX2) | changes, **made)
     elif family == "qwen_image":
         from comfy.ldm.qwen_image.model import QwenImageTransformer2DModel
 
@@ -93,10 +118,40 @@ class MicroVAE:
 
 
 def write(folder: Path) -> None:
-    """The files that the template for reference images asks for, under a server's models folder."""
+    """The files that the template for reference images asks for, under a server's models folder.
+
+    Flux has the widths of the real text towers, whose files hold as good as nothing: `register` made them of one layer.
+    """
     from safetensors.torch import save_file
 
-    for sub in ("diffusion_models", "vae"):
-        (folder / sub).mkdir(parents=True, exist_ok=True)
-    save_file(state("flux"), str(folder / "diffusion_models" / "flux1-dev-kontext_fp8_scaled.safetensors"))
-    save_file(vae_state(), str(folder / "vae" / "ae.safetensors"))
+    files = {
+        "diffusion_models/flux1-dev-kontext_fp8_scaled": state("flux", context_in_dim=4096, vec_in_dim=768),
+        "text_encoders/t5xxl_fp8_e4m3fn_scaled": {"encoder.final_layer_norm.weight": torch.ones(4096)},
+        "text_encoders/clip_l": {"text_model.encoder.layers.1.mlp.fc1.weight": torch.zeros(64, 768)},
+        "vae/ae": vae_state(),
+    }
+    for name, tensors in files.items():
+        path = folder / f"{name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            save_file(tensors, str(path))
+
+
+class MicroCLIP:
+    """A text tower that draws its tokens from the text: what Image Mixer (Local) needs of ComfyUI's CLIP."""
+
+    def __init__(self) -> None:
+        self.cond_stage_model = torch.nn.Identity()
+        self.patcher = type("Patcher", (), {"patches": {}})()
+        self.tokenizer, self.layer_idx, self.tokenizer_options = None, None, {}
+        self.use_clip_schedule, self.apply_hooks_to_conds = False, None
+        self.calls = 0
+
+    def tokenize(self, text: str) -> str:
+        return text
+
+    def encode_from_tokens_scheduled(self, tokens: str) -> Any:
+        self.calls += 1
+        generator = torch.Generator().manual_seed(sum(map(ord, tokens)))
+        pooled = torch.randn(1, POOLED, generator=generator)
+        return [[torch.randn(1, 7, TEXT, generator=generator), {"pooled_output": pooled}]]
