@@ -21,17 +21,17 @@ from .types import MENU, ImageMix, MixAdapter, MixEmbeds, MixRecipe, MixWeights
 
 _DRAWER = f"{MENU}/local"
 _CLIP_VISION_TOOLTIP = (
-    "The vision tower that makes vectors of pictures. The Image Mixer's own comes from Load Image Mixer Checkpoint. "
-    "Unconnected: only texts can be mixed."
+    "The vision tower that looks at the pictures: the one that the model or its adapter was trained with. Image Mixer's own "
+    "comes from Load Image Mixer Checkpoint. Unconnected: only texts can be mixed."
 )
 _CLIP_TOOLTIP = (
-    "A CLIP-L with text projection (clip_l.safetensors through Load CLIP), for texts and prompts as ingredients. "
-    "Unconnected: only images can be mixed."
+    "For image mixer a CLIP-L with text projection (clip_l.safetensors through Load CLIP), for texts and prompts as "
+    "ingredients; unconnected, only images can be mixed. Other methods need the model's own, for the prompts."
 )
 _NEGATIVE_MIX_TOOLTIP = (
     "What the picture should move away from; at most one variant, or as many as the mix. Unconnected: none."
 )
-_ADAPTER_TOOLTIP = "The adapter of methods that need one. Unconnected: none; the image mixer takes none."
+_ADAPTER_TOOLTIP = "The adapter of methods that need one; for redux, what Load Style Model gives. Unconnected: none."
 
 
 class ImageMixerLoadCheckpoint(io.ComfyNode):
@@ -119,7 +119,7 @@ class ImageMixerApply(io.ComfyNode):
                     "positive",
                     optional=True,
                     tooltip="What the conditioning carries besides text (a ControlNet) is kept; image mixer "
-                    "replaces its text. Unconnected: the mix alone.",
+                    "replaces its text, the other methods keep and need it. Unconnected: the mix alone.",
                 ),
                 io.Conditioning.Input(
                     "negative", optional=True, tooltip="As positive. Unconnected: nothing to move away from."
@@ -287,7 +287,8 @@ def _strength_input() -> io.Float.Input:
         max=5.0,
         step=0.05,
         round=0.001,
-        tooltip="How much the mix acts at all, whatever its ratio; multiplies every weight. 0 switches it off.",
+        tooltip="How much the mix acts at all, whatever its ratio: it multiplies every weight; with unclip it goes from the "
+        "plain model (0) to the mix (1). 0 switches it off.",
     )
 
 

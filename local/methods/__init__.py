@@ -7,9 +7,11 @@ from typing import Any
 from ...mixing.errors import EngineError, InputError
 from .base import Limits, Method, Request, check_mix
 from .image_mixer import IMAGE_MIXER
+from .redux import REDUX
 from .reference import REFERENCE
+from .unclip import UNCLIP
 
-METHODS: tuple[Method, ...] = (IMAGE_MIXER, REFERENCE)
+METHODS: tuple[Method, ...] = (IMAGE_MIXER, REDUX, UNCLIP, REFERENCE)
 
 __all__ = ["METHODS", "Limits", "Method", "Request", "check_mix", "choose"]
 

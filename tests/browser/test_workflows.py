@@ -25,7 +25,10 @@ IMAGES = {
     "regions_and_text": 1,
     "seed_explorer": 5,
     "advanced_apply": 1,
-    "saved_embeds": 1, "remote_mix": 1,
+    "saved_embeds": 1,
+    "remote_mix": 1,
+    "unclip": 1,
+    "redux": 1,
     "reference": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""

@@ -22,6 +22,8 @@ comfy.cli_args.args.cpu = True
 
 import edit_models  # noqa: E402
 import micro  # noqa: E402
+import micro_redux  # noqa: E402
+import micro_unclip  # noqa: E402
 import torch  # noqa: E402
 from image_mixer.local import embeds_file, towers  # noqa: E402
 from image_mixer.mixing.mix import Ingredient, Mix, Picture  # noqa: E402
@@ -71,6 +73,8 @@ folders = {name: Path(base, name) for name in ("models/checkpoints", "models/tex
 for folder in folders.values():
     folder.mkdir(parents=True, exist_ok=True)
 micro.write_checkpoint(folders["models/checkpoints"] / "image-mixer-full.ckpt")
+micro_unclip.write_checkpoint(folders["models/checkpoints"] / "sd21-unclip-l.ckpt")
+micro_redux.write_files(Path(base, "models"))
 save_file(text_tower(), str(folders["models/text_encoders"] / "clip_l.safetensors"))
 embeds_file.save(embeddings(), folders["output/mix_embeds"] / "embeds_00001_.safetensors")
 edit_models.write(Path(base, "models"))

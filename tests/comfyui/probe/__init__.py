@@ -12,6 +12,8 @@ import comfy.clip_vision
 import comfy.samplers
 import edit_models
 import micro
+import micro_redux
+import micro_unclip
 from aiohttp import web
 from comfy_api.latest import io
 
@@ -19,6 +21,8 @@ from server import PromptServer
 
 micro.register()
 edit_models.register()
+micro_unclip.register()
+micro_redux.register()
 
 COUNTS = {"vision": 0, "text": 0, "sampled": 0, "loaded": 0}
 _MODELS: dict[int, micro.MicroModels] = {}

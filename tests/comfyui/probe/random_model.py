@@ -63,14 +63,9 @@ def strided(shape: tuple[int, ...], seed: int) -> torch.Tensor:
     return torch.as_strided(store, shape, (1, *inner))
 
 
-def open_clip_visual(prefix: str) -> dict[str, torch.Tensor]:
-    """ViT-L/14 under OpenAI's key names, strided."""
-    width, layers = 1024, 24
-    shapes: dict[str, tuple[int, ...]] = {
-        "class_embedding": (width,), "positional_embedding": (257, width), "conv1.weight": (width, 3, 14, 14),
-        "ln_pre.weight": (width,), "ln_pre.bias": (width,), "ln_post.weight": (width,), "ln_post.bias": (width,),
-        "proj": (width, WIDTH),
-    }  # fmt: skip
+def open_clip_blocks(width: int, layers: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a tower's layers as OpenCLIP and OpenAI call them."""
+    shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(layers):
         block = f"transformer.resblocks.{layer}."
         shapes.update({
@@ -81,6 +76,18 @@ def open_clip_visual(prefix: str) -> dict[str, torch.Tensor]:
             f"{block}ln_1.weight": (width,), f"{block}ln_1.bias": (width,),
             f"{block}ln_2.weight": (width,), f"{block}ln_2.bias": (width,),
         })  # fmt: skip
+    return shapes
+
+
+def open_clip_visual(prefix: str) -> dict[str, torch.Tensor]:
+    """ViT-L/14 under OpenAI's key names, strided."""
+    width, layers = 1024, 24
+    shapes: dict[str, tuple[int, ...]] = {
+        "class_embedding": (width,), "positional_embedding": (257, width), "conv1.weight": (width, 3, 14, 14),
+        "ln_pre.weight": (width,), "ln_pre.bias": (width,), "ln_post.weight": (width,), "ln_post.bias": (width,),
+        "proj": (width, WIDTH),
+    }  # fmt: skip
+    shapes.update(open_clip_blocks(width, layers))
     return {f"{prefix}{name}": strided(shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
 
 
