@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import edit_models
 import micro_flux
 import pytest
 import torch
@@ -34,7 +35,7 @@ class AsText:
         return request.model, request.positive, request.negative
 
 
-class Clip:
+class Clip(edit_models.MicroCLIP):
     def tokenize(self, text: str) -> str:
         return text
 

@@ -10,6 +10,7 @@ from typing import Any
 import comfy.sample
 import comfy.samplers
 import comfy.sd
+import edit_models
 import micro
 import micro_flux
 import numpy
@@ -33,7 +34,7 @@ FORWARD = 1e-5
 LATENT = (1, 16, 8, 8)
 
 
-class Clip:
+class Clip(edit_models.MicroCLIP):
     """A text tower: another prompt, other numbers."""
 
     def tokenize(self, text: str) -> str:
