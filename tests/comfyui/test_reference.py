@@ -286,7 +286,7 @@ def test_another_patchs_bias_adds_up(model: Any) -> None:
 
     def other(q: Any, k: Any, v: Any, pe: Any = None, attn_mask: Any = None, extra_options: Any = None) -> Any:
         bias = torch.zeros(len(k), 1, k.shape[2])
-        bias[..., :3] = -2.0
+        bias[..., : k.shape[2] // 2] = -2.0
         return {"attn_mask": bias if attn_mask is None else attn_mask + bias}
 
     embeddings = embeddings_of(model, [[0.5, 1.2]])
