@@ -156,8 +156,8 @@ def _prompted(
 ) -> tuple[Any, Any]:
     """(positive, negative) conditioning of the prompts, for methods where they are ordinary text; else (None, None).
 
-    A text tower that sees is shown what the item has of the mix, in the negative that of the negative mix if there is one.
-    A guidance-distilled model finds the guidance scale in it.
+    A guidance-distilled model finds the guidance scale in it. A text tower that sees is shown what the item has of the mix,
+    in the negative that of the negative mix if there is one.
     """
     if method.prompt_is_ingredient:
         return None, None
@@ -165,27 +165,17 @@ def _prompted(
     if "latent" in method.towers and options.settings.get("pictures_in_prompt", True) and options.strength:
         parts = (embeddings, embeddings.negative or embeddings)
         pictures = [part.mix.pictures(_rows(part.mix.weights, [item])[0]) for part in parts]
-    guidance = {"guidance": recipe.guidance_scale} if is_distilled(models.model) else {}
-    texts = (recipe.prompt, recipe.negative_prompt)
+    guidance = {"guidance": recipe.guidance_scale} if prompts.is_distilled(models.model) else {}
     positive, negative = (
-        [
-            [context, {**entry, **guidance}]
-            for context, entry in prompts.conditioning_of(models.clip, text, pictures[number])
-        ]
-        for number, text in enumerate(texts)
+        prompts.conditioning_of(models.clip, text, shown, guidance)
+        for text, shown in zip((recipe.prompt, recipe.negative_prompt), pictures, strict=True)
     )
     return positive, negative
 
 
-def is_distilled(model: Any) -> bool:
-    """Whether the model takes the guidance scale as an input (Flux dev and its like) and is sampled at cfg 1."""
-    config = getattr(model.model, "model_config", None)
-    return bool((getattr(config, "unet_config", None) or {}).get("guidance_embed"))
-
-
 def _unused(method: Method, recipe: Recipe, models: Models, options: Options) -> list[str]:
     """A warning where something is given that a guidance-distilled model has no use for."""
-    if method.prompt_is_ingredient or not is_distilled(models.model):
+    if method.prompt_is_ingredient or not prompts.is_distilled(models.model):
         return []
     if recipe.negative_prompt.strip() or (options.negative_mix and options.negative_mix.used().ingredients):
         return ["A guidance-distilled model goes towards a mix only: the negative prompt and the negative mix are not used."]
@@ -319,13 +309,14 @@ def _sampled(
     else:
         latent, mask = latents.given_latent(options.latent, len(items))
         width, height = latent.shape[-1] * latents.DEFAULT_RATIO, latent.shape[-2] * latents.DEFAULT_RATIO
-    cfg = 1.0 if is_distilled(models.model) else recipe.guidance_scale
+    cfg = 1.0 if prompts.is_distilled(models.model) else recipe.guidance_scale
     settings = sampling.Settings(options.sampler, options.scheduler, recipe.steps, cfg, options.denoise)
     seen = sum(latents.pixels_of(models.model, one.latent) for one in embeddings.encoded if one.latent is not None)
     together = max(1, PIXELS_PER_BATCH // (width * height + seen))
     if not sampling.batches_together(options.sampler, mask is not None):
         together = 1
-    batches = _batches(items, together, embeddings if method.limits.zeros_apart else None)
+    apart = [_zeros(embeddings, item) if method.limits.zeros_apart else () for item in items]
+    batches = sampling.batches_of(apart, together)
     callback = _callback(models.model, len(batches))
     # All before the first is sampled, so that the text tower and the denoiser are not loaded in turns.
     texts = [_prompted(method, recipe, models, options, embeddings, items[begin]) for begin, _ in batches]
@@ -363,21 +354,10 @@ def _sampled(
     return samples.whole, images.whole, decode_seconds
 
 
-def _batches(items: list[_Item], together: int, apart: towers.Embeddings | None) -> list[tuple[int, int]]:
-    """(begin, end) of what is sampled at once: at most `together` items that, with `apart`, leave out the same of it."""
-
-    def zeros(item: _Item) -> list[bool]:
-        parts = (apart, apart.negative) if apart is not None else ()
-        return [not weight for part in parts if part is not None for weight in _rows(part.mix.weights, [item])[0]]
-
-    batches = [(0, 1)]
-    for index in range(1, len(items)):
-        begin, end = batches[-1]
-        if end - begin < together and zeros(items[index]) == zeros(items[begin]):
-            batches[-1] = (begin, end + 1)
-        else:
-            batches.append((index, index + 1))
-    return batches
+def _zeros(embeddings: towers.Embeddings, item: _Item) -> tuple[bool, ...]:
+    """Which ingredients the item leaves out, of the mix and of the negative mix."""
+    parts = (embeddings, *([embeddings.negative] if embeddings.negative else []))
+    return tuple(not weight for part in parts for weight in _rows(part.mix.weights, [item])[0])
 
 
 class _Gathered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,10 @@ class _Prompt:
         return sum(part.nbytes for part in parts if torch.is_tensor(part))
 
 
-def conditioning_of(clip: Any, text: str, pictures: Sequence[Picture] = ()) -> Any:
-    """ComfyUI's CONDITIONING of a prompt, from the cache where it has it.
+def conditioning_of(
+    clip: Any, text: str, pictures: Sequence[Picture] = (), more: Mapping[str, Any] | None = None
+) -> Any:
+    """ComfyUI's CONDITIONING of a prompt with `more` among its options, from the cache where it has it.
 
     A text tower that sees (Qwen-Image-Edit's) is shown `pictures` as Picture 1, 2 and so on, as core's node does for up to
     three; any other gets the text alone.
@@ -45,7 +47,13 @@ def conditioning_of(clip: Any, text: str, pictures: Sequence[Picture] = ()) -> A
         prompt = _Prompt(clip.encode_from_tokens_scheduled(_tokens(clip, text, shown)))
         if not scheduled:
             CACHE.put(clip.cond_stage_model, key, prompt)
-    return [[tokens, options.copy()] for tokens, options in prompt.conditioning]
+    return [[tokens, {**options, **(more or {})}] for tokens, options in prompt.conditioning]
+
+
+def is_distilled(model: Any) -> bool:
+    """Whether the model takes the guidance scale as an input (Flux dev and its like) and is sampled at cfg 1."""
+    config = getattr(model.model, "model_config", None)
+    return bool((getattr(config, "unet_config", None) or {}).get("guidance_embed"))
 
 
 def _sees(clip: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,18 @@ def batches_together(sampler: str, has_mask: bool) -> bool:
     if sampler == "ddim" and has_mask:
         return False
     return sampler in DETERMINISTIC or sampler in GAUSSIAN or sampler in BROWNIAN or sampler in BROWNIAN_ON_DEVICE
+
+
+def batches_of(keys: Sequence[Any], together: int) -> list[tuple[int, int]]:
+    """(begin, end) of what is sampled at once: runs of equal `keys`, one key an item, of at most `together` items."""
+    batches = [(0, 1)]
+    for index in range(1, len(keys)):
+        begin, end = batches[-1]
+        if end - begin < together and keys[index] == keys[begin]:
+            batches[-1] = (begin, end + 1)
+        else:
+            batches.append((index, index + 1))
+    return batches
 
 
 def sample(

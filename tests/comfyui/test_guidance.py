@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import edit_models
 import micro_flux
 import pytest
 import torch
@@ -35,7 +36,10 @@ class AsText:
         return request.model, request.positive, request.negative
 
 
-class Clip(Prompted):
+class Clip(edit_models.MicroCLIP):
+    def tokenize(self, text: str) -> str:
+        return text
+
     def encode_from_tokens_scheduled(self, tokens: str) -> Any:
         return micro_flux.text(seed=len(tokens) + 1)
 

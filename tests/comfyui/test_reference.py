@@ -280,6 +280,27 @@ def test_a_mask_and_an_override_that_are_there_stay(model: Any) -> None:
     assert bool((total[..., 0] == -torch.inf).all()) and torch.equal(total[..., 1:], padded[..., 1:])
 
 
+def test_another_patchs_bias_adds_up(model: Any) -> None:
+    if family_of(model) == "qwen_image":
+        pytest.skip("Qwen-Image takes no mask from a patch")
+
+    def other(q: Any, k: Any, v: Any, pe: Any = None, attn_mask: Any = None, extra_options: Any = None) -> Any:
+        bias = torch.zeros(len(k), 1, k.shape[2])
+        bias[..., : k.shape[2] // 2] = -2.0
+        return {"attn_mask": bias if attn_mask is None else attn_mask + bias}
+
+    embeddings = embeddings_of(model, [[0.5, 1.2]])
+    before = model.clone()
+    before.set_model_attn1_patch(other)
+    after, positive, negative = applied(model, embeddings)
+    after = after.clone()
+    after.set_model_attn1_patch(other)
+    both = sampled(applied(before, embeddings))
+    assert near(both, sampled((after, positive, negative)))
+    assert not torch.allclose(both, made(model, [[0.5, 1.2]]), atol=1e-2)
+    assert not torch.allclose(both, made(before, [[1.0, 1.0]]), atol=1e-2)
+
+
 def test_the_model_is_left_unchanged_and_one_patch_serves_every_mix(model: Any) -> None:
     options, wrappers = repr(model.model_options), repr(model.wrappers)
     plain = sampled((model, text(model), text(model, 8)))

@@ -16,7 +16,7 @@ from PIL import Image
 SIDE = 224
 """Of the pictures: what references of 0.05 megapixels have, so that nothing is resized."""
 
-SAMPLER = {"seed": 3, "steps": 2, "cfg": 2.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
+SAMPLER = {"seed": 3, "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
 SETTINGS = {
     "method": "reference",
     "method.placement": "as the model",
@@ -85,7 +85,8 @@ def pixels(live: Live, outputs: dict[str, Any], node: str) -> list[bytes]:
 def test_weight_1_is_cores_own_graph(live: Live) -> None:
     prompt = local_graph()
     prompt |= graph(
-        positive=("CLIPTextEncode", {"clip": ["clip", 0], "text": "a cat"}),
+        encoded=("CLIPTextEncode", {"clip": ["clip", 0], "text": "a cat"}),
+        positive=("FluxGuidance", {"conditioning": ["encoded", 0], "guidance": 2.0}),
         negative=("CLIPTextEncode", {"clip": ["clip", 0], "text": "fog"}),
         first=("VAEEncode", {"pixels": ["a", 0], "vae": ["vae", 0]}),
         second=("VAEEncode", {"pixels": ["b", 0], "vae": ["vae", 0]}),
@@ -131,7 +132,8 @@ def test_local_is_encode_apply_ksampler_also_with_different_zeros(live: Live) ->
         weights=(
             "ImageMixerBlendWeights", {"from": "1, 0.4, 0", "to": "0, 0.7, 1.5", "variants": 2, "easing": "linear"}
         ),
-        positive=("CLIPTextEncode", {"clip": ["clip", 0], "text": "a cat"}),
+        encoded=("CLIPTextEncode", {"clip": ["clip", 0], "text": "a cat"}),
+        positive=("FluxGuidance", {"conditioning": ["encoded", 0], "guidance": 2.0}),
         negative=("CLIPTextEncode", {"clip": ["clip", 0], "text": "fog"}),
         encode=(
             "ImageMixerEncode",

@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import edit_models
 import micro
 import micro_unclip
 import numpy
@@ -25,10 +26,11 @@ NEAR = 1e-4
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-class Clip(Prompted):
+class Clip(edit_models.MicroCLIP):
     """A text tower: another prompt, other numbers."""
 
     def __init__(self, kind: str) -> None:
+        super().__init__()
         self._kind = kind
 
     def encode_from_tokens_scheduled(self, tokens: str) -> Any:

@@ -21,10 +21,9 @@ from comfy_api.latest import io
 from server import PromptServer
 
 micro.register()
-micro.register_towers()
+edit_models.register()
 micro_unclip.register()
 micro_redux.register()
-edit_models.register()
 
 COUNTS = {"vision": 0, "text": 0, "sampled": 0, "loaded": 0}
 _MODELS: dict[int, micro.MicroModels] = {}
