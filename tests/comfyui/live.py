@@ -9,9 +9,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from image_mixer.tools.comfy_tool.convert import convert
 from image_mixer.tools.comfy_tool.server import Server
 from PIL import Image
 
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+PHOTOGRAPHS = Path(__file__).resolve().parents[2] / "tools" / "assets"
 PROBE = Path(__file__).parent / "probe"
 
 
@@ -150,3 +153,18 @@ def local_graph(**changes: dict[str, Any]) -> dict[str, Any]:
 
 def report_of(outputs: dict[str, Any], node: str = "show") -> dict[str, Any]:
     return dict(json.loads(outputs[node]["text"][0]))
+
+
+def template_of(live: Live, name: str, **values: Any) -> dict[str, Any]:
+    """The prompt of a template as the runner converts it, with these values in every input of that name."""
+    saved = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+    prompt: dict[str, Any] = convert(saved, live.get("/object_info"))
+    for node in prompt.values():
+        node["inputs"].update({key: value for key, value in values.items() if key in node["inputs"]})
+    return prompt
+
+
+def node_of(prompt: dict[str, Any], kind: str) -> str:
+    """The id of the one node of that type."""
+    (name,) = (name for name, node in prompt.items() if node["class_type"] == kind)
+    return name
