@@ -6,21 +6,16 @@ import shutil
 from typing import Any
 
 import comfy.ldm.modules.attention as attention
-import comfy.samplers
 import micro
-import micro_adapters
 import pytest
 import torch
 import torch._dynamo
 from comfy_api.torch_helpers import set_torch_compile_wrapper
 from image_mixer.local import engine, ip_adapter_file
 from image_mixer.local.methods import image_attention
-from image_mixer.mixing import images
-from image_mixer.mixing.mix import Ingredient, Mix
-from safetensors.torch import save_file
+from image_mixer.tests.comfyui.scene_ip_adapter import NEAR, adapter_of, embedded, once
 from torch._dynamo.utils import counters
 
-NEAR = 1e-4
 has_compiler = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("clang++") or shutil.which("cl")), reason="inductor needs a C++ compiler"
 )
@@ -28,9 +23,7 @@ has_compiler = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> ip_adapter_file.Adapter:
-    path = tmp_path_factory.mktemp("adapter") / "adapter.safetensors"
-    save_file(micro_adapters.flat(micro_adapters.standard(micro.UNET, micro.WIDTH)), str(path))
-    return ip_adapter_file.load(str(path))
+    return adapter_of(tmp_path_factory.mktemp("adapter"), "standard", micro.UNET)
 
 
 @pytest.fixture(autouse=True)
@@ -40,38 +33,13 @@ def attention_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "optimized_attention", attention.attention_pytorch)
 
 
-def embedded(made: Any, *weights: float) -> Any:
-    pictures = tuple(
-        Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(seed))))
-        for seed in range(len(weights))
-    )
-    return engine.embed_all(Mix(pictures, (weights,)), None, made.clip_vision, None, "centre crop")
-
-
-def forward(model: Any, positive: Any, negative: Any) -> torch.Tensor:
-    """What one guided forward gives."""
-    seen: list[torch.Tensor] = []
-    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-
-    def once(wrapped: Any, _x: Any, sigmas: Any, extra_args: Any = None, **_: Any) -> torch.Tensor:
-        seen.append(wrapped(x, sigmas[0].expand(1), **extra_args))
-        return seen[0]
-
-    guider = comfy.samplers.CFGGuider(model)
-    guider.set_conds(positive, negative)
-    guider.set_cfg(3.0)
-    sigmas = torch.tensor([5.0, 0.0])
-    guider.sample(torch.zeros_like(x), torch.zeros_like(x), comfy.samplers.KSAMPLER(once), sigmas)
-    return seen[0]
-
-
 def breaks_of(model: Any, conditionings: list[Any], backend: str) -> tuple[int, list[torch.Tensor]]:
     """(graph breaks, results) of one compiled model with each conditioning in turn."""
     torch._dynamo.reset()
     counters.clear()
     compiled = model.clone()
     set_torch_compile_wrapper(model=compiled, backend=backend)
-    made = [forward(compiled, positive, negative).clone() for positive, negative in conditionings]
+    made = [once(compiled, positive, negative).clone() for positive, negative in conditionings]
     return sum(counters["graph_break"].values()), made
 
 
@@ -87,7 +55,7 @@ def test_compiled_once_it_serves_other_weights_without_graph_breaks(
         engine.apply(made.model, text, avoided, embedded(made, *weights), None, adapter, "auto", 1.0, settings)
         for weights in ((1.0, 0.4), (0.2, 0.9))
     ]
-    expected = [forward(*run) for run in runs]
+    expected = [once(*run) for run in runs]
     assert float((expected[0] - expected[1]).abs().max()) > 10 * NEAR
     breaks, compiled = breaks_of(runs[0][0], [run[1:] for run in runs], backend)
     assert breaks == 0
@@ -108,6 +76,6 @@ def test_a_changed_weight_compiles_nothing_again(micro_models: Any, adapter: Any
     set_torch_compile_wrapper(model=compiled, backend="eager")
     frames = []
     for run in runs:
-        forward(compiled, *run[1:])
+        once(compiled, *run[1:])
         frames.append(counters["frames"]["ok"])
     assert frames[0] > 0 and frames[1] == frames[2]
