@@ -3,7 +3,7 @@
 Keys and values of all layers lie in one tensor [items, terms, numbers] of a conditioning entry's `model_conds`, so that
 ComfyUI itself batches, repeats, masks and time-limits them like any other conditioning. A wrapper of the denoiser takes
 them out of its arguments once a forward; one patch a layer, which holds no weights, adds its attention to the text's.
-Each term is a softmax of its own; an optional bias [items, tokens] weighs the tokens of a softmax by their logarithm.
+Each term is a softmax of its own; an optional bias [items, 1, 1, tokens] weighs the tokens of a softmax by their logarithm.
 """
 
 from __future__ import annotations
@@ -173,8 +173,7 @@ class Unpacking:
     ) -> Any:
         tensor, bias = kwargs.pop(self.key, None), kwargs.pop(self.bias_key, None)
         if tensor is not None:
-            mask = None if bias is None else bias[:, None, None, :]
-            options = {**options, self.key: (self.layout.unpacked(tensor), mask)}
+            options = {**options, self.key: (self.layout.unpacked(tensor), bias)}
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
 
@@ -196,11 +195,11 @@ class Attention:
         carried = options.get(self.key)
         if carried is None:
             return out
-        layers, mask = carried
+        layers, bias = carried
         queries = q.view(q.shape[0], -1, heads, head).transpose(1, 2)
         added = None
         for keys, values in layers[self.index]:
-            term = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+            term = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
             added = term if added is None else added + term
         return out + added.transpose(1, 2).reshape(q.shape)
 

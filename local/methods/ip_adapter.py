@@ -202,7 +202,7 @@ class _Sources:
 
 
 _Carried = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
-"""Keys and values [items, terms, tokens, width], and the bias [items, tokens] or None."""
+"""Keys and values [items, terms, tokens, width], and the bias [items, 1, 1, tokens] or None."""
 
 
 def _gathered(
@@ -245,7 +245,7 @@ def _shared(entries: Sequence[_Entry], sources: _Sources) -> list[_Carried]:
         largest = weights.amax(dim=1, keepdim=True)
         bias = torch.where(largest > 0, torch.log(weights / torch.where(largest > 0, largest, 1.0)), 0.0)
         there = (largest > 0)[..., None, None]
-        bias = bias.repeat_interleave(keys.shape[2], dim=1)
+        bias = bias.repeat_interleave(keys.shape[2], dim=1)[:, None, None]
         carried.append((keys.flatten(1, 2)[:, None], torch.where(there, values, 0.0).flatten(1, 2)[:, None], bias))
     needed = any(bool(bias.any()) for _, _, bias in carried)
     return [(keys, values, bias if needed else None) for keys, values, bias in carried]

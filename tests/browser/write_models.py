@@ -31,35 +31,12 @@ from image_mixer.local import embeds_file, towers  # noqa: E402
 from image_mixer.mixing.mix import Ingredient, Mix, Picture  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-WIDTH, LAYERS, TOKENS, POSITIONS = 768, 12, 49408, 77
+WIDTH, TOKENS = 768, 49408
 
 
 def text_tower() -> dict[str, torch.Tensor]:
     """CLIP ViT-L/14's text half with its projection, in the keys and shapes of clip_l.safetensors."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "text_model.embeddings.token_embedding.weight": (TOKENS, WIDTH),
-        "text_model.embeddings.position_embedding.weight": (POSITIONS, WIDTH),
-        "text_model.final_layer_norm.weight": (WIDTH,),
-        "text_model.final_layer_norm.bias": (WIDTH,),
-        "text_projection.weight": (WIDTH, WIDTH),
-    }
-    for layer in range(LAYERS):
-        block = f"text_model.encoder.layers.{layer}."
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes[f"{block}self_attn.{part}.weight"] = (WIDTH, WIDTH)
-            shapes[f"{block}self_attn.{part}.bias"] = (WIDTH,)
-        shapes.update(
-            {
-                f"{block}mlp.fc1.weight": (4 * WIDTH, WIDTH),
-                f"{block}mlp.fc1.bias": (4 * WIDTH,),
-                f"{block}mlp.fc2.weight": (WIDTH, 4 * WIDTH),
-                f"{block}mlp.fc2.bias": (WIDTH,),
-                f"{block}layer_norm1.weight": (WIDTH,),
-                f"{block}layer_norm1.bias": (WIDTH,),
-                f"{block}layer_norm2.weight": (WIDTH,),
-                f"{block}layer_norm2.bias": (WIDTH,),
-            }
-        )
+    shapes = random_model.clip_l_shapes()
     numbers = torch.randn(TOKENS * WIDTH, generator=torch.Generator().manual_seed(0)).mul_(0.03).half()
     return {name: numbers[: torch.Size(shape).numel()].reshape(shape).clone() for name, shape in shapes.items()}
 

@@ -4,50 +4,34 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import comfy.samplers
 import micro
-import micro_adapters
-import micro_unets
 import numpy
 import pytest
-import random_model
 import torch
-from image_mixer.local import engine, ip_adapter_file, sampling, towers
+from image_mixer.local import engine, ip_adapter_file, sampling
 from image_mixer.local.methods import image_attention
-from image_mixer.local.methods.ip_adapter import PROFILES
 from image_mixer.mixing import images
-from image_mixer.mixing.mix import Ingredient, Mix, Region
-from image_mixer.mixing.recipe import Recipe
-from safetensors.torch import save_file
-
-NEAR = 1e-4
-EXACT = 1e-6
-LEFT = torch.cat([torch.ones(8, 4), torch.zeros(8, 4)], dim=1)
-
-
-def picture(seed: int, height: int = 56, width: int = 56) -> Ingredient:
-    return Ingredient(
-        "image", images.picture(torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed)))
-    )
-
-
-def mix_of(*weights: float, rows: Any = None) -> Mix:
-    return Mix(tuple(picture(i) for i in range(len(weights or rows[0]))), rows or (weights,))
-
-
-def recipe_of(mix: Mix, **changes: Any) -> Recipe:
-    size = {"width": 64, "height": 64, "steps": 3, "guidance_scale": 3.0, "seed": 7, "prompt": "a cat"}
-    return Recipe(mix, **{**size, **changes})
-
-
-def adapter_of(folder: Path, kind: str, unet: dict[str, Any]) -> ip_adapter_file.Adapter:
-    path = folder / f"{kind}.safetensors"
-    make = {"standard": micro_adapters.standard, "plus": micro_adapters.plus}[kind]
-    save_file(micro_adapters.flat(make(unet, {"standard": micro.WIDTH, "plus": 64}[kind])), str(path))
-    return ip_adapter_file.load(str(path))
+from image_mixer.mixing.mix import Mix, Region
+from image_mixer.tests.comfyui.scene_ip_adapter import (
+    EXACT,
+    LEFT,
+    NEAR,
+    adapter_of,
+    applied,
+    embedded,
+    forward,
+    latents_of,
+    mix_of,
+    near,
+    once,
+    picture,
+    plain,
+    recipe_of,
+    texts,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,30 +49,6 @@ def models(request: pytest.FixtureRequest, micro_models: Any, adapters: Any) -> 
 @pytest.fixture(params=["shared", "sum"])
 def combine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def latents_of(recipe: Recipe, models: engine.Models, combine: str = "shared", **options: Any) -> torch.Tensor:
-    settings = {"combine": combine, **options.pop("settings", {})}
-    return engine.generate(recipe, models, engine.Options(method="ip-adapter", settings=settings, **options)).latents
-
-
-def plain(models: engine.Models, recipe: Recipe, model: Any = None) -> torch.Tensor:
-    """The recipe's prompts through core's KSampler, without any mix."""
-    import nodes
-
-    conds = [
-        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
-        for text in (recipe.prompt, recipe.negative_prompt)
-    ]
-    latent = {"samples": torch.zeros(1, 4, recipe.height // 8, recipe.width // 8)}
-    (done,) = nodes.common_ksampler(
-        model or models.model, recipe.seed, recipe.steps, recipe.guidance_scale, "euler", "normal", *conds, latent
-    )
-    return done["samples"]
-
-
-def near(one: torch.Tensor, other: torch.Tensor, by: float = NEAR) -> bool:
-    return float((one - other).abs().max()) <= by
 
 
 # Invariants
@@ -119,7 +79,7 @@ def test_a_weight_of_0_beside_others_in_a_batch_adds_exactly_nothing(models: eng
         embeddings = engine.embed_all(
             Mix((picture(0), picture(other)), ((1.0, 1.0), (0.8, 0.0))), None, models.clip_vision, None, "centre crop"
         )
-        results.append(_forward(models, embeddings, combine, items=2))
+        results.append(forward(models, embeddings, combine, items=2))
     assert torch.equal(results[0][1], results[1][1])
     assert not near(results[0][0], results[1][0], 100 * NEAR)
 
@@ -147,56 +107,27 @@ def test_a_region_of_ones_and_a_span_of_everything_change_nothing(models: engine
         assert torch.equal(latents_of(recipe_of(mix), models, combine), expected)
 
 
-def _forward(
-    models: engine.Models, embeddings: towers.Embeddings, combine: str, items: int = 1, guidance: float = 3.0, **more: Any
-) -> torch.Tensor:
-    """What one forward of ComfyUI's guided sampling gives at the noisiest sigma."""
-    text, avoided = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
-    settings = {"combine": combine, **more.pop("settings", {})}
-    model, positive, negative = engine.apply(
-        more.pop("model", models.model), more.pop("positive", text), more.pop("negative", avoided), embeddings, None,
-        models.adapter, "ip-adapter", more.pop("strength", 1.0), settings,
-    )  # fmt: skip
-    return _once(model, positive, negative, items, guidance)
-
-
-def _once(model: Any, positive: Any, negative: Any, items: int = 1, guidance: float = 3.0) -> torch.Tensor:
-    seen: list[torch.Tensor] = []
-    x = torch.randn(items, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-
-    def once(wrapped: Any, _x: Any, sigmas: Any, extra_args: Any = None, **_: Any) -> torch.Tensor:
-        seen.append(wrapped(x, sigmas[0].expand(items), **extra_args))
-        return seen[0]
-
-    guider = comfy.samplers.CFGGuider(model)
-    guider.set_conds(positive, negative)
-    guider.set_cfg(guidance)
-    sigmas = torch.tensor([5.0, 0.0])
-    guider.sample(torch.zeros_like(x), torch.zeros_like(x), comfy.samplers.KSAMPLER(once), sigmas)
-    return seen[0]
-
-
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_outside_its_region_an_image_adds_exactly_nothing(models: engine.Models, combine: str, guidance: float) -> None:
     made = []
     for seed in (1, 5):
         regional = replace(picture(seed), region=Region("left", LEFT))
         embeddings = engine.embed_all(Mix((regional,), ((1.0,),)), None, models.clip_vision, None, "centre crop")
-        made.append(_forward(models, embeddings, combine, guidance=guidance))
+        made.append(forward(models, embeddings, combine, guidance=guidance))
     assert torch.equal(made[0][..., 4:], made[1][..., 4:])
     assert not near(made[0][..., :4], made[1][..., :4], 10 * NEAR)
     everywhere = engine.embed_all(mix_of(0.0), None, models.clip_vision, None, "centre crop")
-    without = _forward(models, everywhere, combine, guidance=guidance)
+    without = forward(models, everywhere, combine, guidance=guidance)
     assert near(made[0][..., 4:], without[..., 4:], 10 * EXACT)
 
 
 def test_two_regions_are_each_images_own_run(models: engine.Models, combine: str) -> None:
     sides = [Region("left", LEFT), Region("right", 1.0 - LEFT)]
     mix = Mix(tuple(replace(picture(i), region=side) for i, side in enumerate(sides)), ((1.0, 0.6),))
-    made = _forward(models, engine.embed_all(mix, None, models.clip_vision, None, "centre crop"), combine)
+    made = forward(models, engine.embed_all(mix, None, models.clip_vision, None, "centre crop"), combine)
     for index, columns in ((0, slice(0, 4)), (1, slice(4, 8))):
         alone = Mix((picture(index),), ((mix.weights[0][index],),))
-        expected = _forward(models, engine.embed_all(alone, None, models.clip_vision, None, "centre crop"), combine)
+        expected = forward(models, engine.embed_all(alone, None, models.clip_vision, None, "centre crop"), combine)
         assert near(made[..., columns], expected[..., columns], 10 * EXACT)
 
 
@@ -284,86 +215,6 @@ def test_preparations_of_a_wide_picture(models: engine.Models) -> None:
     assert all(torch.equal(first, other) for other in others)
 
 
-# Layers
-
-
-@pytest.fixture(scope="module")
-def sd15_layout() -> Any:
-    return micro_unets.model_of(random_model.unet_state(micro_unets.SD15_LAYOUT, 1))
-
-
-@pytest.fixture(scope="module")
-def sdxl_layout() -> Any:
-    return micro_unets.model_of(random_model.unet_state(micro_unets.SDXL_LAYOUT, 1))
-
-
-@pytest.mark.parametrize(("layout", "blocks", "transformers"), [("sd15_layout", 16, 16), ("sdxl_layout", 70, 11)])
-def test_every_cross_attention_is_reached(
-    request: pytest.FixtureRequest, tmp_path: Path, layout: str, blocks: int, transformers: int
-) -> None:
-    """As many patches as the layout has cross-attentions, the middle block's too; each ran and changed what came out."""
-    model = request.getfixturevalue(layout)
-    unet = micro_unets.SD15_LAYOUT if layout == "sd15_layout" else micro_unets.SDXL_LAYOUT
-    layers = image_attention.layers_of(model.get_model_object("diffusion_model"))
-    assert (len(layers), layers[-1].transformer + 1) == (blocks, transformers)
-    assert sum(layer.place[0] == "middle" for layer in layers) == unet["transformer_depth_middle"]
-    adapter = adapter_of(tmp_path, "standard", unet)
-    assert len(adapter.widths) == blocks
-    embeddings = engine.embed_all(mix_of(1.0), None, micro.vision_tower(4), None, "centre crop")
-    pooled = {"pooled_output": torch.zeros(1, 1280)} if layout == "sdxl_layout" else {}
-    text = [[torch.zeros(1, 7, unet["context_dim"]), pooled]]
-    conditioned, positive, negative = engine.apply(model, text, text, embeddings, None, adapter, "auto", 1.0)
-    patches = conditioned.model_options["transformer_options"]["patches_replace"]["attn2"]
-    assert set(patches) == {layer.place for layer in layers}
-    changed = set()
-    for place, patch in patches.items():
-        patches[place] = lambda q, k, v, options, place=place, patch=patch: _noting(
-            changed, place, patch(q, k, v, options), image_attention.optimized_attention(q, k, v, options["n_heads"])
-        )
-    _once(conditioned, positive, negative)
-    assert changed == {layer.place for layer in layers}
-
-
-def _noting(changed: set[Any], place: Any, out: torch.Tensor, text_alone: torch.Tensor) -> torch.Tensor:
-    if not torch.equal(out, text_alone):
-        changed.add(place)
-    return out
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_profiles_reach_the_layers_that_they_name(sd15_layout: Any, tmp_path: Path, profile: str) -> None:
-    from image_mixer.local.methods import ip_adapter
-
-    layers = ip_adapter._layers(sd15_layout)
-    shares = ip_adapter._profile(profile, layers)
-    begin, found = 0, {}
-    for layer in layers:
-        found[layer.transformer] = float(shares[begin])
-        assert bool((shares[begin : begin + layer.width] == shares[begin]).all())
-        begin += layer.width
-    ordered = [found[i] for i in range(16)]
-    if profile == "style":
-        assert [i for i, share in enumerate(ordered) if share] == [*range(4), *range(9, 16)]
-    elif profile == "composition":
-        assert {i: share for i, share in enumerate(ordered) if share} == {4: 0.25, 5: 1.0}
-    elif profile == "strong style":
-        assert [i for i, share in enumerate(ordered) if not share] == [4, 5]
-    elif profile == "all":
-        assert set(ordered) == {1.0}
-    else:
-        ends = {"ease in": (1.0, 0.05), "ease out": (0.05, 1.0), "ease in-out": (0.05, 0.05)}[profile]
-        assert (ordered[0], ordered[-1]) == pytest.approx(ends)
-        middle = 0.05 + 0.95 * {"ease in": 8 / 15, "ease out": 7 / 15, "ease in-out": 14 / 15}[profile]
-        assert ordered[7] == pytest.approx(middle)
-
-
-def test_sdxls_style_and_composition_are_instantstyles_blocks(sdxl_layout: Any) -> None:
-    """Style: the second attention of diffusers' first up block. Composition: the second of its third down block."""
-    layers = image_attention.layers_of(sdxl_layout.get_model_object("diffusion_model"))
-    blocks = {layer.transformer: layer.place[:2] for layer in layers}
-    assert (blocks[6], blocks[3]) == (("output", 1), ("input", 8))
-
-
 def test_a_profile_acts(models: engine.Models) -> None:
     eased = latents_of(recipe_of(mix_of(1.0)), models, settings={"layers": "ease out"})
     assert not near(eased, latents_of(recipe_of(mix_of(1.0)), models), 10 * NEAR)
@@ -372,30 +223,13 @@ def test_a_profile_acts(models: engine.Models) -> None:
 # Beside what else ComfyUI does
 
 
-def embedded(models: engine.Models, *weights: float, first: int = 0) -> towers.Embeddings:
-    mix = Mix(tuple(picture(first + i) for i in range(len(weights))), (weights,))
-    return engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
-
-
-def texts(models: engine.Models) -> tuple[Any, Any]:
-    positive, negative = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
-    return positive, negative
-
-
-def applied(models: engine.Models, embeddings: Any, model: Any, positive: Any, negative: Any, combine: str) -> Any:
-    settings = {"combine": combine}
-    return engine.apply(
-        model, positive, negative, embeddings, None, models.adapter, "auto", 1.0, settings
-    )
-
-
 def test_two_mixes_chained_on_one_model_add_up(models: engine.Models) -> None:
     """Two Apply Mix, one image each, are one Apply Mix of both as a sum."""
     first = applied(models, embedded(models, 1.0), models.model, *texts(models), "sum")
     both = applied(models, embedded(models, 0.6, first=1), *first, "sum")
     together = applied(models, embedded(models, 1.0, 0.6), models.model, *texts(models), "sum")
-    assert near(_once(*both), _once(*together), 10 * EXACT)
-    assert not near(_once(*both), _once(*first), 10 * NEAR)
+    assert near(once(*both), once(*together), 10 * EXACT)
+    assert not near(once(*both), once(*first), 10 * NEAR)
 
 
 def test_a_patch_that_is_there_already_still_acts(models: engine.Models, combine: str) -> None:
@@ -406,21 +240,21 @@ def test_a_patch_that_is_there_already_still_acts(models: engine.Models, combine
             *layer.place[:2],
         )
     mixed = applied(models, embedded(models, 1.0), halved, *texts(models), combine)
-    assert not near(_once(*mixed), _once(halved, *texts(models)), 10 * NEAR)
+    assert not near(once(*mixed), once(halved, *texts(models)), 10 * NEAR)
     without = applied(models, embedded(models, 1.0), models.model, *texts(models), combine)
-    assert not near(_once(*mixed), _once(*without), 10 * NEAR)
+    assert not near(once(*mixed), once(*without), 10 * NEAR)
 
 
 def test_conditioning_without_the_mix_on_the_patched_model_is_plain(models: engine.Models, combine: str) -> None:
     model, _, _ = applied(models, embedded(models, 1.0), models.model, *texts(models), combine)
-    assert torch.equal(_once(model, *texts(models)), _once(models.model, *texts(models)))
+    assert torch.equal(once(model, *texts(models)), once(models.model, *texts(models)))
 
 
 def test_the_same_model_with_other_weights(models: engine.Models, combine: str) -> None:
     """The mix travels in the conditioning, so that one patched model serves any weights."""
     model, *_ = applied(models, embedded(models, 1.0, 0.2), models.model, *texts(models), combine)
     other = applied(models, embedded(models, 0.3, 0.9), models.model, *texts(models), combine)
-    assert torch.equal(_once(model, *other[1:]), _once(*other))
+    assert torch.equal(once(model, *other[1:]), once(*other))
 
 
 def test_each_step_is_one_call_for_positive_and_negative(models: engine.Models, combine: str) -> None:
@@ -436,7 +270,7 @@ def test_each_step_is_one_call_for_positive_and_negative(models: engine.Models, 
             return apply_model(given["input"], given["timestep"], **given["c"])
 
         model.set_model_unet_function_wrapper(noting)
-        _once(model, positive, negative)
+        once(model, positive, negative)
         assert sizes == [size]
 
 
@@ -450,11 +284,23 @@ def test_regional_prompts_stay_regional(models: engine.Models, combine: str) -> 
     ]
     image = replace(picture(0), region=Region("left", LEFT))
     embeddings = engine.embed_all(Mix((image,), ((1.0,),)), None, models.clip_vision, None, "centre crop")
-    both = _once(*applied(models, embeddings, models.model, sides[0] + sides[1], avoided, combine))
-    left = _once(*applied(models, embedded(models, 1.0), models.model, cat, avoided, combine))
-    right = _once(models.model, dog, avoided)
+    both = once(*applied(models, embeddings, models.model, sides[0] + sides[1], avoided, combine))
+    left = once(*applied(models, embedded(models, 1.0), models.model, cat, avoided, combine))
+    right = once(models.model, dog, avoided)
     assert near(both[..., :4], left[..., :4], 10 * EXACT)
     assert near(both[..., 4:], right[..., 4:], 10 * EXACT)
+
+
+def test_what_else_the_prompts_carry_stays(models: engine.Models, combine: str) -> None:
+    """A ControlNet, pooled text, an area: all but the mix's own key is as it was, and the given entries are untouched."""
+    text, avoided = texts(models)
+    given = [[[entry[0], {**entry[1], "control": object(), "area": (4, 4, 0, 0)}] for entry in part] for part in (text, avoided)]
+    before = [[dict(options) for _, options in part] for part in given]
+    _, *made = applied(models, embedded(models, 1.0), models.model, *given, combine)
+    for part, options, now in zip(given, before, made, strict=True):
+        assert [dict(o) for _, o in part] == options
+        assert [{k: v for k, v in o.items() if k != "model_conds"} for _, o in now] == options
+        assert all(one is other for (one, _), (other, _) in zip(part, now, strict=True))
 
 
 def test_a_lora_acts_beside_the_mix(models: engine.Models, combine: str) -> None:
@@ -463,9 +309,9 @@ def test_a_lora_acts_beside_the_mix(models: engine.Models, combine: str) -> None
     shape = patched.model.state_dict()[name].shape
     patched.add_patches({name: (torch.randn(shape, generator=torch.Generator().manual_seed(1)),)}, 1.0)
     mixed = applied(models, embedded(models, 1.0), patched, *texts(models), combine)
-    assert not near(_once(*mixed), _once(patched, *texts(models)), 10 * NEAR)
+    assert not near(once(*mixed), once(patched, *texts(models)), 10 * NEAR)
     without = applied(models, embedded(models, 1.0), models.model, *texts(models), combine)
-    assert not near(_once(*mixed), _once(*without), NEAR)
+    assert not near(once(*mixed), once(*without), NEAR)
 
 
 def test_sampler_custom_advanced_with_every_guider(models: engine.Models, combine: str) -> None:

@@ -91,6 +91,43 @@ def open_clip_visual(prefix: str) -> dict[str, torch.Tensor]:
     return {f"{prefix}{name}": strided(shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
 
 
+def clip_l_shapes() -> dict[str, tuple[int, ...]]:
+    """CLIP ViT-L/14's text half with its projection, in the keys and shapes of clip_l.safetensors."""
+    width, tokens = WIDTH, 49408
+    shapes: dict[str, tuple[int, ...]] = {
+        "text_model.embeddings.token_embedding.weight": (tokens, width),
+        "text_model.embeddings.position_embedding.weight": (77, width),
+        "text_model.final_layer_norm.weight": (width,), "text_model.final_layer_norm.bias": (width,),
+        "text_projection.weight": (width, width),
+    }  # fmt: skip
+    for layer in range(12):
+        block = f"text_model.encoder.layers.{layer}."
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            shapes[f"{block}self_attn.{part}.weight"] = (width, width)
+            shapes[f"{block}self_attn.{part}.bias"] = (width,)
+        shapes.update({
+            f"{block}mlp.fc1.weight": (4 * width, width), f"{block}mlp.fc1.bias": (4 * width,),
+            f"{block}mlp.fc2.weight": (width, 4 * width), f"{block}mlp.fc2.bias": (width,),
+            f"{block}layer_norm1.weight": (width,), f"{block}layer_norm1.bias": (width,),
+            f"{block}layer_norm2.weight": (width,), f"{block}layer_norm2.bias": (width,),
+        })  # fmt: skip
+    return shapes
+
+
+def strided_state(shapes: dict[str, tuple[int, ...]], prefix: str = "") -> dict[str, torch.Tensor]:
+    """Tensors of those shapes, small on disk as .ckpt, .pt and .bin."""
+    return {f"{prefix}{name}": strided(shape, seed) for seed, (name, shape) in enumerate(shapes.items())}
+
+
+def unet_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a denoiser's weights."""
+    import comfy.ops
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+    unet = UNetModel(**config, dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
+    return {name: tuple(value.shape) for name, value in unet.state_dict().items()}
+
+
 def write_checkpoint(path: Path, unet: dict[str, Any], visual: bool = True, seed: int = 0) -> None:
     """A .ckpt like Lambda's: a denoiser of that configuration, a TAESD, and (if `visual`) its vision tower."""
     state = {f"model.diffusion_model.{key}": value for key, value in unet_state(unet, seed + 1).items()}

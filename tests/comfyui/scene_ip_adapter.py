@@ -1,0 +1,112 @@
+"""What the tests of method ip-adapter share: pictures, adapters, runs and single forwards on micro models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import comfy.samplers
+import micro
+import micro_adapters
+import torch
+from image_mixer.local import engine, ip_adapter_file, towers
+from image_mixer.mixing import images
+from image_mixer.mixing.mix import Ingredient, Mix
+from image_mixer.mixing.recipe import Recipe
+from safetensors.torch import save_file
+
+NEAR = 1e-4
+EXACT = 1e-6
+LEFT = torch.cat([torch.ones(8, 4), torch.zeros(8, 4)], dim=1)
+
+
+def picture(seed: int, height: int = 56, width: int = 56) -> Ingredient:
+    return Ingredient(
+        "image", images.picture(torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed)))
+    )
+
+
+def mix_of(*weights: float, rows: Any = None) -> Mix:
+    return Mix(tuple(picture(i) for i in range(len(weights or rows[0]))), rows or (weights,))
+
+
+def recipe_of(mix: Mix, **changes: Any) -> Recipe:
+    size = {"width": 64, "height": 64, "steps": 3, "guidance_scale": 3.0, "seed": 7, "prompt": "a cat"}
+    return Recipe(mix, **{**size, **changes})
+
+
+def adapter_of(folder: Path, kind: str, unet: dict[str, Any]) -> ip_adapter_file.Adapter:
+    path = folder / f"{kind}.safetensors"
+    make = {"standard": micro_adapters.standard, "plus": micro_adapters.plus}[kind]
+    save_file(micro_adapters.flat(make(unet, {"standard": micro.WIDTH, "plus": 64}[kind])), str(path))
+    return ip_adapter_file.load(str(path))
+
+
+def latents_of(recipe: Recipe, models: engine.Models, combine: str = "shared", **options: Any) -> torch.Tensor:
+    settings = {"combine": combine, **options.pop("settings", {})}
+    return engine.generate(recipe, models, engine.Options(method="ip-adapter", settings=settings, **options)).latents
+
+
+def plain(models: engine.Models, recipe: Recipe, model: Any = None) -> torch.Tensor:
+    """The recipe's prompts through core's KSampler, without any mix."""
+    import nodes
+
+    conds = [
+        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
+        for text in (recipe.prompt, recipe.negative_prompt)
+    ]
+    latent = {"samples": torch.zeros(1, 4, recipe.height // 8, recipe.width // 8)}
+    (done,) = nodes.common_ksampler(
+        model or models.model, recipe.seed, recipe.steps, recipe.guidance_scale, "euler", "normal", *conds, latent
+    )
+    return done["samples"]
+
+
+def near(one: torch.Tensor, other: torch.Tensor, by: float = NEAR) -> bool:
+    return float((one - other).abs().max()) <= by
+
+
+def forward(
+    models: engine.Models, embeddings: towers.Embeddings, combine: str, items: int = 1, guidance: float = 3.0, **more: Any
+) -> torch.Tensor:
+    """What one forward of ComfyUI's guided sampling gives at the noisiest sigma."""
+    text, avoided = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
+    settings = {"combine": combine, **more.pop("settings", {})}
+    model, positive, negative = engine.apply(
+        more.pop("model", models.model), more.pop("positive", text), more.pop("negative", avoided), embeddings, None,
+        models.adapter, "ip-adapter", more.pop("strength", 1.0), settings,
+    )  # fmt: skip
+    return once(model, positive, negative, items, guidance)
+
+
+def once(model: Any, positive: Any, negative: Any, items: int = 1, guidance: float = 3.0) -> torch.Tensor:
+    seen: list[torch.Tensor] = []
+    x = torch.randn(items, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+
+    def capture(wrapped: Any, _x: Any, sigmas: Any, extra_args: Any = None, **_: Any) -> torch.Tensor:
+        seen.append(wrapped(x, sigmas[0].expand(items), **extra_args))
+        return seen[0]
+
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(guidance)
+    sigmas = torch.tensor([5.0, 0.0])
+    guider.sample(torch.zeros_like(x), torch.zeros_like(x), comfy.samplers.KSAMPLER(capture), sigmas)
+    return seen[0]
+
+
+def embedded(models: engine.Models, *weights: float, first: int = 0) -> towers.Embeddings:
+    mix = Mix(tuple(picture(first + i) for i in range(len(weights))), (weights,))
+    return engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
+
+
+def texts(models: engine.Models) -> tuple[Any, Any]:
+    positive, negative = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
+    return positive, negative
+
+
+def applied(models: engine.Models, embeddings: Any, model: Any, positive: Any, negative: Any, combine: str) -> Any:
+    settings = {"combine": combine}
+    return engine.apply(
+        model, positive, negative, embeddings, None, models.adapter, "auto", 1.0, settings
+    )
