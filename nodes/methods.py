@@ -7,7 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..local.methods import METHODS, redux, reference, unclip
+from ..local.methods import METHODS, ip_adapter, redux, reference, unclip
 from ..mixing.seeds import MAX_SEED
 
 

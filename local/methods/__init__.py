@@ -7,11 +7,13 @@ from typing import Any
 from ...mixing.errors import EngineError, InputError
 from .base import Limits, Method, Request, check_mix
 from .image_mixer import IMAGE_MIXER
+from .ip_adapter import IP_ADAPTER
 from .redux import REDUX
 from .reference import REFERENCE
 from .unclip import UNCLIP
 
-METHODS: tuple[Method, ...] = (IMAGE_MIXER, REDUX, UNCLIP, REFERENCE)
+METHODS: tuple[Method, ...] = (IMAGE_MIXER, IP_ADAPTER, REDUX, UNCLIP, REFERENCE)
+"""In the order in which `auto` asks them: a tagged model, then adapters by their kind, then models by their class."""
 
 __all__ = ["METHODS", "Limits", "Method", "Request", "check_mix", "choose"]
 

@@ -14,7 +14,6 @@ from image_mixer.local.methods import Limits, Request
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
-from image_mixer.tests.comfyui.prompted import Prompted
 
 
 class AsText:

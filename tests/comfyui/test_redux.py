@@ -27,7 +27,6 @@ from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.mixing.recipe import Recipe
 from image_mixer.tests.comfyui import parity_redux
-from image_mixer.tests.comfyui.prompted import Prompted
 
 SEEN = 24
 NEAR = 1e-4

@@ -19,7 +19,6 @@ from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.mixing.recipe import Recipe
 from image_mixer.tests.comfyui.parity_unclip import applied, embeddings_of, picture, vector_in, vectors_of
-from image_mixer.tests.comfyui.prompted import Prompted
 
 KINDS = ("l", "h", "sdxl")
 NEAR = 1e-4

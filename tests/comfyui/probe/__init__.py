@@ -21,6 +21,7 @@ from comfy_api.latest import io
 from server import PromptServer
 
 micro.register()
+micro.register_towers()
 edit_models.register()
 micro_unclip.register()
 micro_redux.register()
