@@ -12,6 +12,7 @@ from comfy_api.latest import io, ui
 from ..mixing import images as pictures
 from ..mixing import report as reports
 from ..mixing.sheet import contact_sheet
+from . import prefix
 from .types import MENU
 
 _DRAWER = f"{MENU}/output"
@@ -97,6 +98,10 @@ class ImageMixerSave(io.ComfyNode):
             ],
             outputs=[],
         )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        return prefix.valid(filename_prefix)
 
     @classmethod
     def execute(cls, images: io.Image.Type, filename_prefix: str, report: str | None = None) -> io.NodeOutput:
