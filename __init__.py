@@ -1,12 +1,13 @@
-"""Image Mixer: mix images by weight in ComfyUI. This file registers the nodes and routes, and does nothing else."""
+"""Image Mixer: mix images by weight in ComfyUI. This file registers, and does nothing else."""
 
 from .nodes import NODES
-from .server import routes
+from .server import prompts, routes
 
 NODE_CLASS_MAPPINGS = {node.GET_SCHEMA().node_id: node for node in NODES}
 NODE_DISPLAY_NAME_MAPPINGS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA().display_name for node in NODES}
 WEB_DIRECTORY = "./web"
 
 routes.register()
+prompts.register(NODES)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

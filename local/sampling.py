@@ -69,16 +69,27 @@ GAUSSIAN = frozenset(
 BROWNIAN = frozenset({"dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde"})
 BROWNIAN_ON_DEVICE = frozenset(f"{name}_gpu" for name in BROWNIAN)
 
+LEAST_DENOISE = 0.001
+"""As fine as the widget is."""
+
 
 @dataclass(frozen=True)
 class Settings:
-    """How to sample: names as in KSampler; `denoise` 1 starts from noise alone, below 1 from the latent."""
+    """How to sample: names as in KSampler; `denoise` 1 starts from noise alone, below 1 from the latent.
+
+    Raises InputError on a `denoise` that is neither 0 nor from LEAST_DENOISE to 1.
+    """
 
     sampler: str
     scheduler: str
     steps: int
     guidance_scale: float
     denoise: float = 1.0
+
+    def __post_init__(self) -> None:
+        # ComfyUI spreads steps / denoise sigmas, which a tiny number would fill the memory with.
+        if not (self.denoise == 0 or LEAST_DENOISE <= self.denoise <= 1):
+            raise InputError(f"Denoise is 0, or from {LEAST_DENOISE:g} to 1, not {self.denoise:g}.")
 
 
 def batches_together(sampler: str, has_mask: bool) -> bool:

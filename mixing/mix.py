@@ -29,12 +29,23 @@ class Region:
     mask: Any = field(repr=False, compare=False)
 
 
+MAX_TEXT = 20_000
+"""Most characters of a text. The time of a tokenizer grows with the square of a word's length: one of 400,000 letters
+kept it busy for 45 s, which no interrupt ends."""
+
+
+def check_length(text: str, what: str) -> None:
+    """Raises InputError, calling it `what`, on a text of more than MAX_TEXT characters."""
+    if len(text) > MAX_TEXT:
+        raise InputError(f"{what} has {len(text)} characters: shorten it to {MAX_TEXT}.")
+
+
 @dataclass(frozen=True)
 class Ingredient:
     """One image, one text or one image URL, and where (`region`) and when it acts.
 
     `start` and `end` are shares of the sampling, 0 to 1.
-    Raises InputError where the span is empty or leaves 0 to 1, or a text or URL is blank.
+    Raises InputError where the span is empty or leaves 0 to 1, or a text or URL is blank or longer than MAX_TEXT.
     """
 
     kind: Kind
@@ -49,6 +60,8 @@ class Ingredient:
             raise InputError(f"The span of an ingredient must have 0 <= start < end <= 1, not {span}.")
         if isinstance(self.content, str) and not self.content.strip():
             raise InputError(f"The {self.kind} ingredient is empty: give it a {self.kind}, or remove the node.")
+        if isinstance(self.content, str):
+            check_length(self.content, f"The {self.kind} ingredient")
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import InputError
-from .mix import Ingredient, Mix, Picture, Region
+from .mix import Ingredient, Mix, Picture, Region, check_length
 from .seeds import MAX_SEED
 
 FORMAT = "image-mixer-recipe/1"
@@ -40,6 +40,8 @@ class Recipe:
     samples: int = 1
 
     def __post_init__(self) -> None:
+        check_length(self.prompt, "The prompt")
+        check_length(self.negative_prompt, "The negative prompt")
         for name, side in (("width", self.width), ("height", self.height)):
             if not 0 <= side <= LARGEST_SIDE or side % SIZE_STEP:
                 raise InputError(

@@ -142,6 +142,10 @@ class ImageMixerApply(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, model: Any = None, method: Any = None) -> bool | str:
+        return _chosen(method)
+
+    @classmethod
     def execute(
         cls,
         model: Any,
@@ -231,6 +235,10 @@ class ImageMixerLocal(io.ComfyNode):
         return hand_over.count(cls.hidden.unique_id)
 
     @classmethod
+    def validate_inputs(cls, model: Any = None, method: Any = None) -> bool | str:
+        return _chosen(method)
+
+    @classmethod
     def execute(
         cls,
         recipe: Recipe,
@@ -267,6 +275,12 @@ class ImageMixerLocal(io.ComfyNode):
                 raise
             return hand_over.to(fallback, "local", error, cls.hidden, vae_input="vae")
         return io.NodeOutput(made.images, {"samples": made.latents}, reports.to_json(made.report))
+
+
+def _chosen(method: Any) -> bool | str:
+    """What `validate_inputs` answers. ComfyUI leaves out a method that is none, and hears what is said of inputs that are
+    there alone: `validate_inputs` names model as well."""
+    return isinstance(method, dict) or "The method is none of this node's: choose one from its list."
 
 
 def _preparation_input() -> io.Combo.Input:

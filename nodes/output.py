@@ -125,8 +125,8 @@ class ImageMixerSave(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: list[str | None]) -> bool | str:
-        return prefix.valid(filename_prefix[0])
+    def validate_inputs(cls, filename_prefix: list[str | None] | None = None) -> bool | str:
+        return prefix.valid((filename_prefix or [None])[0])
 
     @classmethod
     def execute(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from image_mixer.mixing.errors import InputError, MixError, WeightsError
-from image_mixer.mixing.mix import Ingredient, Mix, Picture, Region, mixed
+from image_mixer.mixing.mix import MAX_TEXT, Ingredient, Mix, Picture, Region, mixed
 from image_mixer.mixing.weights import Matrix
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +58,13 @@ def test_a_span_must_lie_in_order_between_0_and_1(start: float, end: float, name
 def test_a_blank_text_is_refused(kind: Any, content: str) -> None:
     with pytest.raises(InputError, match=f"{kind} ingredient is empty"):
         Ingredient(kind, content)
+
+
+@pytest.mark.parametrize("kind", ["text", "url"])
+def test_a_text_without_end_is_refused(kind: Any) -> None:
+    Ingredient(kind, "a" * MAX_TEXT)
+    with pytest.raises(InputError, match=f"{kind} ingredient has {MAX_TEXT + 1} characters: shorten it to {MAX_TEXT}"):
+        Ingredient(kind, "a" * (MAX_TEXT + 1))
 
 
 def test_a_digest_is_that_of_the_content() -> None:

@@ -130,6 +130,8 @@ def test_a_digest_ignores_pixels_and_survives_half_a_surrogate_pair() -> None:
         ({"width": 0}, "not 0 x 512"),
         ({"steps": 0}, "Steps .* not 0"),
         ({"samples": 0}, "Samples .* not 0"),
+        ({"prompt": "a" * 20_001}, "The prompt has 20001 characters"),
+        ({"negative_prompt": "a" * 20_001}, "The negative prompt has 20001"),
         ({"width": 8200}, "up to 8192, not 8200"),
         ({"steps": 1001}, "from 1 to 1000, not 1001"),
         ({"samples": MAX_SEED}, "from 1 to 64, not 9007199254740991"),

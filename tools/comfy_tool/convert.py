@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import UsageError
-from .graph import SUBGRAPH_INPUT, SUBGRAPH_OUTPUT, Graph, Node, Slot, Workflow, read_workflow
+from .graph import DAMAGES, SUBGRAPH_INPUT, SUBGRAPH_OUTPUT, Graph, Node, Slot, Workflow, damaged, read_workflow
 from .objectinfo import AUTOGROW, MATCH_TYPE, ObjectInfo, inputs_of, outputs_of, types_fit
 from .widgets import as_sent, read_values, wrapped
 
@@ -61,7 +61,11 @@ def convert(data: Mapping[str, Any], info: ObjectInfo, chance: random.Random | N
 
     Raises UsageError for a damaged workflow, and for nodes that the server does not have.
     """
-    return _Conversion(read_workflow(data), info, chance or random.Random()).prompt()
+    workflow = read_workflow(data)
+    try:
+        return _Conversion(workflow, info, chance or random.Random()).prompt()
+    except DAMAGES as error:
+        raise damaged(error) from error
 
 
 class _Conversion:

@@ -98,9 +98,20 @@ def read_workflow(data: Mapping[str, Any]) -> Workflow:
         subgraphs: dict[str, Graph] = {}
         _collect_subgraphs(data, subgraphs)
         return Workflow(_read_graph(data), subgraphs)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise UsageError(f"the workflow is damaged ({problem}): save it again in ComfyUI") from error
+    except DAMAGES as error:
+        raise damaged(error) from error
+
+
+DAMAGES = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
+"""What reading a workflow that no front end saved may end in."""
+
+LONGEST_PROBLEM = 200
+
+
+def damaged(error: Exception) -> UsageError:
+    """What is said of a workflow whose reading ended in `error`."""
+    problem = f"{type(error).__name__}: {error}"[:LONGEST_PROBLEM]
+    return UsageError(f"the workflow is damaged ({problem}): save it again in ComfyUI")
 
 
 def _collect_subgraphs(data: Mapping[str, Any], found: dict[str, Graph]) -> None:

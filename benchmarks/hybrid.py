@@ -1,0 +1,114 @@
+"""Both engines side by side on one recipe, against each alone: `python benchmarks/hybrid.py`.
+
+Micro models on one thread of a ComfyUI; the stand-in of the service in a process of its own. The remote job is made to
+take as long as the local one, where the slower one hides least of the other. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import statistics
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import _measure
+
+ROOT = Path(__file__).resolve().parent.parent
+SECONDS = 5.0
+"""What one engine alone should take, about."""
+
+TRIAL_STEPS, MOST_STEPS = 8, 50
+SIDE = 256
+REPETITIONS = 8
+WAYS = ("local", "remote", "both")
+
+
+def alias() -> None:
+    """Makes the pack importable as `image_mixer`, as the tests do."""
+    spec = importlib.util.spec_from_file_location("alias", ROOT / "tests" / "conftest.py")
+    assert spec is not None and spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def prompt(way: str, seed: int, steps: int) -> dict[str, Any]:
+    """The graph of one engine, or of both on the same recipe, each with its own Save Mix."""
+    from image_mixer.tests.comfyui.live import local_graph
+    from image_mixer.tests.comfyui.remote_scene import remote_graph
+
+    local, remote = local_graph(), remote_graph()
+    both = {name: remote[name] for name in ("a", "b", "mix", "recipe")}
+    both["recipe"]["inputs"] |= {
+        "prompt": "rose", "width": SIDE, "height": SIDE, "steps": steps, "seed": seed, "samples": 1,
+    }
+    if way != "remote":
+        both |= {name: local[name] for name in ("models", "local")} | {"save local": local["save"]}
+    if way != "local":
+        both |= {"remote": remote["remote"], "save remote": remote["save"]}
+    return both
+
+
+def seconds(live: Any, graph: dict[str, Any]) -> float:
+    """From the start of a prompt to its success, by the server's own clock."""
+    entry = live.run(graph)
+    at = {kind: body["timestamp"] for kind, body in entry["status"]["messages"]}
+    if "execution_success" not in at:
+        raise RuntimeError(str(entry["status"]["messages"])[:2000])
+    return float(at["execution_success"] - at["execution_start"]) / 1000
+
+
+def take(address: str, each: float) -> None:
+    """Tells the stand-in how many seconds a job takes."""
+    body = json.dumps({"took": [each], "queue_limit": 20}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{address}/control/manners", body, method="POST"), timeout=10).close()
+
+
+def measured(live: Any, address: str) -> dict[str, list[float]]:
+    """Seconds of each way, a value a repetition; the order of the ways goes round."""
+    seconds(live, prompt("local", 1, 1))  # loads the models
+    trial = seconds(live, prompt("local", 2, TRIAL_STEPS)) / TRIAL_STEPS
+    steps = max(TRIAL_STEPS, min(MOST_STEPS, round(SECONDS / trial)))
+    alone = [seconds(live, prompt("local", 3 + n, steps)) for n in range(2)]
+    take(address, statistics.fmean(alone))
+    print(f"{steps} steps, a remote job of {statistics.fmean(alone):.2f} s")
+    seconds(live, prompt("remote", 10, steps))  # uploads the pictures
+    took: dict[str, list[float]] = {way: [] for way in WAYS}
+    for turn in range(REPETITIONS):
+        for at in range(len(WAYS)):
+            number = (turn + at) % len(WAYS)
+            took[WAYS[number]].append(seconds(live, prompt(WAYS[number], 1000 * (number + 1) + turn, steps)))
+        print(", ".join(f"{way} {took[way][-1]:.2f} s" for way in WAYS))
+    return took
+
+
+def main() -> None:
+    """Measures, and prints."""
+    alias()
+    from image_mixer.tests.comfyui.live import Live, prepared
+    from image_mixer.tools.comfy_tool import service
+    from image_mixer.tools.comfy_tool.server import Server
+
+    with tempfile.TemporaryDirectory() as name, service.stand_in(Path(sys.executable)) as address:
+        base = prepared(Path(name))
+        service.write_profiles(base, {"modelslab v6": f"{address}/api/v6"})
+        env = {**service.ENVIRONMENT, "OMP_NUM_THREADS": "1"}
+        with Server(base=base, env=env) as server:
+            took = measured(Live(server), address)
+    slower = max(("local", "remote"), key=lambda way: statistics.median(took[way]))
+    ratios = [both / alone for both, alone in zip(took["both"], took[slower], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    figures = {
+        "overlap_ratio": _measure.figure(middle, "<= 1.1", "ratio"),
+        "overlap_ratio_q1": _measure.figure(low, None, "ratio"),
+        "overlap_ratio_q3": _measure.figure(high, None, "ratio"),
+    }
+    for way in WAYS:
+        figures[f"{way}_s"] = _measure.figure(statistics.median(took[way]), None, "s")
+    _measure.report(figures)
+
+
+if __name__ == "__main__":
+    main()
