@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy.cli_args import args
@@ -11,7 +13,7 @@ from comfy_api.latest import io, ui
 
 from ..mixing import images as pictures
 from ..mixing import report as reports
-from ..mixing.sheet import contact_sheet
+from ..mixing.sheet import Box, sheet_with_cells
 from .types import MENU
 
 _DRAWER = f"{MENU}/output"
@@ -64,9 +66,11 @@ class ImageMixerSheet(io.ComfyNode):
         columns: list[int] | None = None,
     ) -> io.NodeOutput:
         typed = (captions or [""])[0].strip()
-        lines = typed.splitlines() if typed else [line for text in report or [] for line in reports.captions(text)]
-        cells = [cell for batch in images for cell in batch]
-        return io.NodeOutput(contact_sheet(cells, lines or None, columns=(columns or [0])[0]))
+        made = [image for text in report or [] for image in reports.images(text)]
+        lines = typed.splitlines() if typed else [image.caption for image in made]
+        pixels = [one for batch in images for one in batch]
+        sheet, cells = sheet_with_cells(pixels, lines or None, columns=(columns or [0])[0])
+        return io.NodeOutput(sheet, ui={"image_mixer_sheet": [_shown(sheet, cells, made)]})
 
 
 class ImageMixerSave(io.ComfyNode):
@@ -108,7 +112,25 @@ class ImageMixerSave(io.ComfyNode):
             file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
             (Path(folder) / file).write_bytes(pictures.encode_png(image, _metadata(cls.hidden, report)))
             saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
-        return io.NodeOutput(ui=ui.SavedImages(saved))
+        return io.NodeOutput(ui={**ui.SavedImages(saved).as_dict(), **({REPORT_KEY: [report]} if report else {})})
+
+
+def _shown(sheet: io.Image.Type, cells: list[Box], made: list[reports.MadeImage]) -> dict[str, Any]:
+    """What the page shows of a sheet: the picture, where each cell is, and the weights and seed that made it."""
+    data = pictures.encode_png(sheet[0], {})
+    folder = Path(folder_paths.get_temp_directory())
+    file = folder / f"image_mixer_sheet_{hashlib.sha256(data).hexdigest()[:16]}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    known = made if len(made) == len(cells) else [None] * len(cells)
+    return {
+        **ui.SavedResult(file.name, "", io.FolderType.temp),
+        "size": [sheet.shape[2], sheet.shape[1]],
+        "cells": [
+            {"box": box, "weights": one and one.weights, "seed": one and one.seed}
+            for box, one in zip(cells, known, strict=True)
+        ],
+    }
 
 
 def _metadata(hidden: io.HiddenHolder, report: str | None) -> dict[str, str]:
