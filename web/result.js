@@ -1,7 +1,7 @@
 // The sheet of the last run on Contact Sheet: a click on a cell takes its weights and its seed into the graph.
 
 import {app} from '../../scripts/app.js'
-import {chain, changed, dress, keepShown, make, origin, passOn, t, view} from './lib/page.mjs'
+import {addPanel, chain, changed, dress, grow, make, origin, t, view} from './lib/page.mjs'
 import {format} from './lib/weights.mjs'
 
 const KIND = 'ImageMixerSheet'
@@ -70,12 +70,7 @@ class Sheet {
     this.frame = make('div', {class: 'imx-frame'})
     this.line = make('div', {class: 'imx-said', role: 'status'}, t('The sheet of the last run.'))
     this.element = make('div', {class: 'imx-panel imx-sheet'}, this.frame, this.line)
-    passOn(app, this.element)
-    keepShown(node, this.element, 'sheet')
-    const shown = node.addDOMWidget('sheet', OUTPUT, this.element, {
-      serialize: false, getMinHeight: () => this.height + 20, getValue: () => '', setValue: () => {}, hideOnZoom: false,
-    })
-    shown.serialize = false
+    addPanel(app, node, 'sheet', this.element, () => this.height + 20)
     chain(node, 'onExecuted', output => output?.[OUTPUT]?.[0] && this.show(output[OUTPUT][0]))
     chain(node, 'onAdded', () => queueMicrotask(() => {
       const old = app.nodeOutputs?.[node.id]?.[OUTPUT]?.[0]
@@ -105,9 +100,7 @@ class Sheet {
     this.frame.replaceChildren(make('img', {src: view(app, sheet, false), alt: t('The sheet of the last run.'), draggable: 'false'}), ...cells)
     if (sheet.cells.some(({weights}) => weights)) this.line.textContent = t('Click a picture to take its weights and seed.')
     this.element.style.minHeight = `${this.height}px`
-    const {node} = this
-    const wanted = node.computeSize()
-    if (wanted[1] > node.size[1]) node.setSize([node.size[0], wanted[1]])
+    grow(this.node)
   }
 }
 

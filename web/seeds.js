@@ -1,7 +1,7 @@
 // Seeds: three buttons below the seed's control, and the last twenty seeds with the picture that each made.
 
 import {app} from '../../scripts/app.js'
-import {chain, changed, dress, keepShown, make, nodeOf, passOn, t, view} from './lib/page.mjs'
+import {addPanel, chain, changed, dress, grow, make, nodeOf, t, view} from './lib/page.mjs'
 import {fresh, KINDS, remembered, seedsOf} from './lib/seeds.mjs'
 
 const HISTORY = 'image_mixer_seeds'
@@ -21,12 +21,7 @@ class Panel {
     this.last = button(t('last'), t('Take the seed of the last run and keep it'), () => this.set(this.history[0].seed, 'fixed'))
     this.strip = make('div', {class: 'imx-strip', 'data-scrolls': true, role: 'group', 'aria-label': t('The last seeds')})
     this.element = make('div', {class: 'imx-panel imx-seeds'}, make('div', {class: 'imx-trio'}, this.each, this.keep, this.last), this.strip)
-    passOn(app, this.element)
-    keepShown(node, this.element, 'seeds')
-    const widget = node.addDOMWidget('seeds', 'image_mixer_seeds', this.element, {
-      serialize: false, getMinHeight: () => this.height + 12, getMaxHeight: () => this.height + 12, getValue: () => '', setValue: () => {}, hideOnZoom: false,
-    })
-    widget.serialize = false // and last: front end 1.47 leaves a hole in the saved values where such a widget stands
+    addPanel(app, node, 'seeds', this.element, () => this.height + 12)
     for (const other of [this.seed, this.control]) if (other) chain(other, 'callback', () => this.show())
     for (const moment of ['onConfigure', 'onAdded', 'onConnectionsChange']) chain(node, moment, () => queueMicrotask(() => this.show()))
     this.show()
@@ -72,10 +67,7 @@ class Panel {
     this.strip.replaceChildren(...this.history.map(({seed, image}) =>
       make('button', {type: 'button', class: 'imx-once', title: t('seed {0}', seed), 'aria-label': t('Take seed {0}', seed), onclick: () => this.set(seed, 'fixed')},
         image ? make('img', {src: view(app, image), alt: '', loading: 'lazy', draggable: 'false'}) : '#')))
-    if (before !== undefined && node.graph && !app.configuringGraph) {
-      const wanted = node.computeSize()
-      if (wanted[1] > node.size[1]) node.setSize([node.size[0], wanted[1]])
-    }
+    if (before !== undefined && node.graph && !app.configuringGraph) grow(node)
   }
 }
 

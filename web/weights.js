@@ -2,7 +2,7 @@
 // a triangle where there are three.
 
 import {app} from '../../scripts/app.js'
-import {chain, dress, keepShown, linkOf, make, nodes, passOn, t} from './lib/page.mjs'
+import {addPanel, chain, dress, linkOf, make, nodes, t} from './lib/page.mjs'
 import {blend, corners, format, parse, puckAt, shares, sweep} from './lib/weights.mjs'
 
 const KINDS = ['ImageMixerBlendWeights', 'ImageMixerSweepWeights']
@@ -67,12 +67,7 @@ class Drawing {
     this.line = make('div', {class: 'imx-scale'})
     this.element = make('div', {class: 'imx-panel imx-drawing'}, this.picture, this.line)
     this.element.style.minHeight = `${HEIGHT}px`
-    passOn(app, this.element)
-    keepShown(node, this.element, 'drawing')
-    const widget = node.addDOMWidget('variants drawn', 'image_mixer_drawing', this.element, {
-      serialize: false, getMinHeight: () => HEIGHT + 20, getValue: () => '', setValue: () => {}, hideOnZoom: false,
-    })
-    widget.serialize = false
+    const widget = addPanel(app, node, 'drawing', this.element, () => HEIGHT + 20)
     for (const other of node.widgets) if (other !== widget) chain(other, 'callback', () => this.draw())
     chain(node, 'onConnectionsChange', () => queueMicrotask(() => this.draw()))
     for (const moment of ['onConfigure', 'onAdded']) chain(node, moment, () => queueMicrotask(() => this.draw()))

@@ -52,3 +52,9 @@ def test_any_text_ends_in_the_packs_own_error(text: str) -> None:
         report.captions(text)
     except MixError as error:
         assert "\n" not in str(error)
+
+
+def test_images_are_read_back() -> None:
+    assert report.images(report.to_json(made())) == list(made().images)
+    with pytest.raises(InputError):
+        report.images("{}")
