@@ -1,4 +1,4 @@
-"""bench demo: what the demo model means, through ComfyUI's objects and the pack's engine, on combinations held out for it.
+"""bench demo: what the demo model means, through ComfyUI's objects and the pack's nodes, on combinations held out for it.
 
 No choice was made on these combinations; the judge learnt from real pictures of others.
 """

@@ -25,7 +25,8 @@ IMAGES = {
     "regions_and_text": 1,
     "seed_explorer": 5,
     "advanced_apply": 1,
-    "saved_embeds": 1, "remote_mix": 1,
+    "saved_embeds": 1,
+    "remote_mix": 1,
 }
 """PNGs that a run of each template saves; a sheet of many is one."""
 

@@ -159,6 +159,19 @@ class TestSoakRecord:
         assert text.index("## Local\n\nfast\n") < text.index("## Soak") < text.index("## Remote\n\nslow\n")
 
 
+    def test_what_tests_recorded_is_kept(self, tmp_path: Path) -> None:
+        report = tmp_path / "report.xml"
+        report.write_text(
+            '<testsuites><testsuite tests="1"><testcase name="test_kills"><properties><property name="unknown" value="2"/>'
+            "</properties></testcase></testsuite></testsuites>",
+            encoding="utf-8",
+        )
+        assert tiers.noted_in(report) == ("test_kills: unknown 2",)
+        assert tiers.noted_in(tmp_path / "none.xml") == ()
+        outcome = tiers.Outcome("comfyui", 1, 0, 0, 3.0, "", tiers.noted_in(report))
+        assert soak.section([outcome]).endswith("| passed |\n\n- comfyui, test_kills: unknown 2\n")
+
+
 GOOD = {"ratio": {"value": 1.01, "aim": "<= 1.02", "unit": ""}, "import": {"value": 200, "aim": "<= 150", "unit": "ms"},
         "free": {"value": 3, "aim": None, "unit": "s"}}
 

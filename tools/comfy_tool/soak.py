@@ -31,6 +31,8 @@ class Ran(Protocol):
     def seconds(self) -> float: ...
     @property
     def problem(self) -> str: ...
+    @property
+    def noted(self) -> Sequence[str]: ...
 
 
 def write_results(outcomes: Sequence[Ran], file: Path) -> None:
@@ -47,6 +49,7 @@ def section(outcomes: Sequence[Ran]) -> str:
     for one in outcomes:
         counts = f"{one.passed} | {one.failed} | {one.skipped}"
         rows.append(f"| {one.name} | {counts} | {elapsed(one.seconds)} | {one.problem or 'passed'} |")
+    noted = [f"- {one.name}, {line}" for one in outcomes for line in one.noted]
     date = time.strftime("%Y-%m-%d", time.gmtime())
     return "\n".join(
         [
@@ -58,6 +61,7 @@ def section(outcomes: Sequence[Ran]) -> str:
             "|---|---|---|---|---|---|",
             *rows,
             "",
+            *([*noted, ""] if noted else []),
         ]
     )
 

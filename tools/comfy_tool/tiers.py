@@ -10,7 +10,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import pins, soak
@@ -37,7 +37,10 @@ NO_TESTS = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one tier, or of one check in it. `problem` is one line, empty when all went well."""
+    """What came of one tier, or of one check in it. `problem` is one line, empty when all went well.
+
+    `noted` are the figures that tests recorded as properties, "test_x: unknown 2".
+    """
 
     name: str
     passed: int
@@ -45,6 +48,7 @@ class Outcome:
     skipped: int
     seconds: float
     problem: str = ""
+    noted: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -136,7 +140,7 @@ def run_job(job: Job, arguments: Sequence[str]) -> Outcome:
         return Outcome(job.name, 0, 0, 0, time.monotonic() - started, str(error))
     problems += [outcome.problem] if outcome.problem else []
     seconds = time.monotonic() - started
-    return Outcome(job.name, outcome.passed, outcome.failed, outcome.skipped, seconds, "; ".join(problems))
+    return replace(outcome, seconds=seconds, problem="; ".join(problems))
 
 
 def run_pytest(
@@ -150,11 +154,12 @@ def run_pytest(
         command = [str(sandbox.python), *safe_module("pytest"), *folders, *options, *arguments]
         code = subprocess.run(command, cwd=ROOT, env=dict(env), check=False).returncode
         passed, failed, skipped = counts_of(report)
+        noted = noted_in(report)
     if code == NO_TESTS or (code == 0 and passed == 0):
         problem = "no test was run"
     else:
         problem = "" if code == 0 else f"pytest ended with exit code {code}"
-    return Outcome(job.name, passed, failed, skipped, 0.0, problem)
+    return Outcome(job.name, passed, failed, skipped, 0.0, problem, noted)
 
 
 def counts_of(report: Path) -> tuple[int, int, int]:
@@ -169,6 +174,17 @@ def counts_of(report: Path) -> tuple[int, int, int]:
         bad += int(suite.get("errors", "0"))
         passed, failed, skipped = passed + total - bad - left, failed + bad, skipped + left
     return passed, failed, skipped
+
+
+def noted_in(report: Path) -> tuple[str, ...]:
+    """The properties that tests recorded in a JUnit report, each with its test's name."""
+    try:
+        cases = list(ElementTree.parse(report).getroot().iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return ()
+    return tuple(
+        f"{case.get('name')}: {one.get('name')} {one.get('value')}" for case in cases for one in case.iter("property")
+    )
 
 
 def static_checks(sandbox: Sandbox, env: Mapping[str, str], arguments: Sequence[str]) -> list[str]:

@@ -85,7 +85,7 @@ from 7,000 steps to 5,000 at that point. A fresh run therefore gives another mod
 
 ## Figures
 On the {held_out} combinations on which no choice was made, with {steps} steps of {sampler} ({scheduler}) and a guidance
-scale of {guidance}, through the pack's own engine, read by a judge that learnt from real pictures of the training
+scale of {guidance}, through the pack's own nodes, read by a judge that learnt from real pictures of the training
 combinations only. Real pictures of these combinations it reads right in:
 {judge}.
 

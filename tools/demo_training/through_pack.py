@@ -1,4 +1,4 @@
-"""Makes the pictures that are measured with the pack's own engine on ComfyUI's own objects."""
+"""Makes the pictures that are measured with the pack's own nodes on ComfyUI's own objects."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from image_mixer.local import engine
-from image_mixer.mixing import images
-from image_mixer.mixing.mix import Ingredient, Mix
-from image_mixer.mixing.recipe import Recipe
+from image_mixer.nodes.local import ImageMixerLocal
+from image_mixer.nodes.mix import ImageMixerAddText, ImageMixerMix
+from image_mixer.nodes.recipe import ImageMixerRecipe
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -25,10 +24,12 @@ PIXELS = 64
 
 
 class Pack:
-    """Answers Asks: each becomes a recipe, sampled by the engine behind Image Mixer (Local)."""
+    """Answers Asks as a graph does: Image Mix, Add Text, Mix Recipe, Image Mixer (Local), behind Demo Mixer Model."""
 
     def __init__(self, demo: Any, steps: int = STEPS, guidance: float = GUIDANCE) -> None:
-        self._models = engine.Models(demo.model, demo.vae, demo.clip, demo.clip_vision)
+        self._connected = {
+            "model": demo.model, "vae": demo.vae, "clip": demo.clip, "clip_vision": demo.clip_vision
+        }  # fmt: skip
         self._steps = steps
         self._guidance = guidance
 
@@ -37,14 +38,22 @@ class Pack:
             return [self._answer(ask) for ask in asks]
 
     def _answer(self, ask: Ask) -> Tensor:
-        ingredients = [Ingredient("image", images.picture(p.movedim(0, -1))) for p in ask.pictures]
-        ingredients += [Ingredient("text", text) for text in ask.texts]
-        recipe = Recipe(
-            Mix(tuple(ingredients), ask.weights), width=PIXELS, height=PIXELS, steps=self._steps,
-            guidance_scale=self._guidance, seed=ask.seed,
-        )  # fmt: skip
-        options = engine.Options(sampler=SAMPLER, scheduler=SCHEDULER)
-        made: Tensor = engine.generate(recipe, self._models, options).images
+        count = len(ask.pictures)
+        sockets = {f"image{i}": picture[None].movedim(1, -1) for i, picture in enumerate(ask.pictures)}
+        weights = tuple(row[:count] for row in ask.weights)
+        mix = ImageMixerMix.execute(images=sockets, weights=weights)[0] if count else None
+        for column, text in enumerate(ask.texts, count):
+            # Add Text takes one weight for all variants.
+            (weight,) = {row[column] for row in ask.weights}
+            mix = ImageMixerAddText.execute(text=text, weight=weight, start=0.0, end=1.0, mix=mix)[0]
+        recipe = ImageMixerRecipe.execute(
+            mix=mix, prompt="", negative_prompt="", width=PIXELS, height=PIXELS, steps=self._steps,
+            guidance_scale=self._guidance, seed=ask.seed, samples=1,
+        )[0]  # fmt: skip
+        made: Tensor = ImageMixerLocal.execute(
+            recipe=recipe, method={"method": "auto"}, preparation="centre crop", strength=1.0, sampler=SAMPLER,
+            scheduler=SCHEDULER, denoise=1.0, **self._connected,
+        )[0]  # fmt: skip
         return made.movedim(-1, 1).float()
 
 
