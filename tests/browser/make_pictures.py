@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parents[1]
 runpy.run_path(str(TESTS / "conftest.py"))
 
 from image_mixer.tests.browser.graphs import FILES, Link, Spec, build  # noqa: E402
-from image_mixer.tests.browser.pages import MODES, ComfyPage, chromium, comfy_page, pack_server  # noqa: E402
+from image_mixer.tests.browser.pages import MODES, SETTLED_MS, ComfyPage, chromium, comfy_page, pack_server  # noqa: E402
 from image_mixer.tools.comfy_tool.places import ROOT  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -77,8 +77,15 @@ def picture(shown: ComfyPage, kind: str, vue: bool) -> Image.Image:
     if kind == "ImageMixerSheet":
         shown.run()
         shown.page.locator(".imx-cell").first.wait_for(timeout=60_000)
-    shown.page.evaluate("() => { app.canvas.show_info = false; app.canvas.deselectAll(); app.canvas.setDirty(true, true) }")
-    shown.page.wait_for_timeout(1200)
+    shown.page.evaluate(
+        """([id]) => {
+          const node = app.graph.getNodeById(id);
+          node.title = node.constructor.title;
+          app.canvas.show_info = false; app.canvas.deselectAll(); app.canvas.setDirty(true, true);
+        }""",
+        [ids[kind]],
+    )
+    shown.page.wait_for_timeout(SETTLED_MS)
     left, top, width, height = shown.page.evaluate(_BOX, [ids[kind], vue])
     box: Any = {
         "x": left - MARGIN, "y": top - MARGIN, "width": width + 2 * MARGIN, "height": height + 2 * MARGIN,
@@ -97,6 +104,7 @@ def main(kinds: list[str]) -> None:
                 shown.page.add_style_tag(content=_HIDE)
                 for kind in wanted:
                     made[kind].append(picture(shown, kind, vue))
+                    print(mode, kind, flush=True)
         for kind, both in made.items():
             ground = Image.new("RGB", (sum(one.width for one in both), max(one.height for one in both)), (20, 20, 20))
             left = 0

@@ -51,6 +51,7 @@ def test_the_page_speaks_chinese(browser: Browser, server: Server, mode: str) ->
         titles = shown.page.evaluate(
             "() => ['ImageMixerMix', 'ImageMixerRecipe'].map(type => LiteGraph.registered_node_types[type].title)"
         )
-        assert titles == ["图像混合", "混合配方"]
-        shown.page.get_by_role("button", name="均分").wait_for()
+        names = read("zh", "nodeDefs")
+        assert titles == [names[kind]["display_name"] for kind in ("ImageMixerMix", "ImageMixerRecipe")]
+        shown.page.get_by_role("button", name=read("zh", "main")["imageMixer"]["equal shares"]).wait_for()
         assert shown.faults == [] and shown.foreign == []
