@@ -63,6 +63,11 @@ def handed_over(engine: str, reason: str, other_report: str | None) -> str:
     return to_json(Report(engine=engine, recipe="", images=images, handed_over=reason, other=other))
 
 
+def images(report: str) -> list[MadeImage]:
+    """The images that the JSON text of a report tells of. Raises InputError on text that is none."""
+    return [_image(fields) for fields in _read(report)["images"]]
+
+
 def captions(report: str, compared: bool = False) -> list[str]:
     """A caption an image from the JSON text of a report; `compared` with the engine and the seconds that its run took.
 

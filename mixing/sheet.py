@@ -36,6 +36,10 @@ SYSTEM_FONTS = (
 """Looked up in Pillow's own places for fonts, where its built-in font, little more than ASCII, lacks a letter."""
 
 
+Box = tuple[int, int, int, int]
+"""Left, top, width and height, in pixels."""
+
+
 def contact_sheet(
     pixels: Sequence[Tensor] | Tensor,
     captions: Sequence[str] | None = None,
@@ -44,8 +48,21 @@ def contact_sheet(
     cell: int = 0,
     layout: Layout = "rows",
 ) -> Tensor:
+    """The picture of `sheet_with_cells` alone."""
+    return sheet_with_cells(pixels, captions, columns, gap, cell, layout)[0]
+
+
+def sheet_with_cells(
+    pixels: Sequence[Tensor] | Tensor,
+    captions: Sequence[str] | None = None,
+    columns: int = 0,
+    gap: int = 8,
+    cell: int = 0,
+    layout: Layout = "rows",
+) -> tuple[Tensor, list[Box]]:
     """One picture [1, H, W, 3], float32, 0 to 1, of all `pixels`: a batch [B, H, W, C], or pictures of any sizes.
 
+    Beside it the place of each picture on the sheet, its caption included.
     `columns` 0 chooses: one row up to ONE_ROW pictures, else as many as bring the sheet nearest to a square.
     `gap` is the distance between cells and to the edge, in pixels. A cell is as large as the largest width and height;
     `cell`, where not 0, is the length in pixels that its longer side is scaled to. Pictures of other sizes are fitted
@@ -90,15 +107,17 @@ def contact_sheet(
 
     sheet = Image.new("RGB", sheet_size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
+    cells: list[Box] = []
     for number, image in enumerate(images):
         left = gap + round(places[number][0] * (column + gap))
         top = gap + places[number][1] * (row + gap)
+        cells.append((left, top, column, row))
         fitted = _fitted(image, width, height)
         sheet.paste(fitted, (left + (column - fitted.width) // 2, top + (height - fitted.height) // 2))
         for k, line in enumerate(lines[number] if lines else ()):
             indent = (column - font.getlength(line)) // 2
             draw.text((left + indent, top + height + space + k * line_height), line, fill=INK, font=font)
-    return pil_to_tensor(sheet)
+    return pil_to_tensor(sheet), cells
 
 
 def _triangle(count: int) -> list[tuple[float, int]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy.cli_args import args
@@ -11,7 +13,7 @@ from comfy_api.latest import io, ui
 
 from ..mixing import images as pictures
 from ..mixing import report as reports
-from ..mixing.sheet import LAYOUTS, contact_sheet
+from ..mixing.sheet import LAYOUTS, Box, sheet_with_cells
 from . import prefix
 from .types import MENU
 
@@ -86,11 +88,13 @@ class ImageMixerSheet(io.ComfyNode):
         beside: list[io.Image.Type] | None = None,
         beside_report: list[str] | None = None,
     ) -> io.NodeOutput:
-        cells, others = ([cell for batch in batches or [] for cell in batch] for batches in (images, beside))
+        pixels, others = ([one for batch in batches or [] for one in batch] for batches in (images, beside))
         texts = [*(report or []), *(beside_report or [])]
         lines = reports.lines((captions or [""])[0], texts, compared=bool(beside_report))
-        across = (columns or [0])[0] or reports.columns(texts, len(cells), len(others))
-        return io.NodeOutput(contact_sheet([*cells, *others], lines, across, layout=(layout or LAYOUTS)[0]))
+        across = (columns or [0])[0] or reports.columns(texts, len(pixels), len(others))
+        sheet, cells = sheet_with_cells([*pixels, *others], lines, across, layout=(layout or LAYOUTS)[0])
+        made = [image for text in texts for image in reports.images(text)]
+        return io.NodeOutput(sheet, ui={"image_mixer_sheet": [_shown(sheet, cells, made)]})
 
 
 class ImageMixerSave(io.ComfyNode):
@@ -137,7 +141,25 @@ class ImageMixerSave(io.ComfyNode):
             for batch, text in zip(images, reports.by_batch(report or [], len(images)), strict=True)
             for result in _saved(batch, filename_prefix[0], _metadata(cls.hidden, text))
         ]
-        return io.NodeOutput(ui=ui.SavedImages(saved))
+        return io.NodeOutput(ui={**ui.SavedImages(saved).as_dict(), **({REPORT_KEY: report} if report else {})})
+
+
+def _shown(sheet: io.Image.Type, cells: list[Box], made: list[reports.MadeImage]) -> dict[str, Any]:
+    """What the page shows of a sheet: the picture, where each cell is, and the weights and seed that made it."""
+    data = pictures.encode_png(sheet[0], {})
+    folder = Path(folder_paths.get_temp_directory())
+    file = folder / f"image_mixer_sheet_{hashlib.sha256(data).hexdigest()[:16]}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    known = made if len(made) == len(cells) else [None] * len(cells)
+    return {
+        **ui.SavedResult(file.name, "", io.FolderType.temp),
+        "size": [sheet.shape[2], sheet.shape[1]],
+        "cells": [
+            {"box": box, "weights": one and one.weights, "seed": one and one.seed}
+            for box, one in zip(cells, known, strict=True)
+        ],
+    }
 
 
 def _saved(batch: io.Image.Type, beginning: str, metadata: dict[str, str]) -> list[ui.SavedResult]:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from ..mixing.errors import EngineError, ImageError
 from . import errors
 from .addresses import Disallowed, Resolve, download_address, origin_of
-from .answers import Answer, Refused, Unclear, decode_answer, listed_jobs, uploaded_url
+from .answers import Answer, Refused, Unclear, decode_answer, json_object, listed_jobs, uploaded_url
 from .credentials import Key
 from .endpoints import Endpoint
 from .pictures import picture_bytes
@@ -76,6 +76,24 @@ class Client:
         except (NotSent, NoAnswer) as error:
             return Unclear(str(error), 0)
         return self._wire.decode(reply.status, reply.body, reply.headers.get("retry-after", ""))
+
+    def asked(self) -> str:
+        """Asks for the length of the account's queue, which costs nothing and needs a key that is good: one line of what
+        the service says. Raises EngineError where it refuses or does not answer."""
+        if self._wire.count_path is None:
+            return f"{self.endpoint.name} can be asked nothing for free: its first job tries the key."
+        try:
+            reply = self._post(self.endpoint.url(self._wire.count_path), {}, self.endpoint.timeouts.call)
+        except NotSent as error:
+            cause = errors.OFFLINE if error.offline else errors.SERVICE_DOWN
+            raise self.error("cannot be asked", str(error), cause) from error
+        except NoAnswer as error:
+            raise self.error("does not answer", str(error), errors.SERVICE_DOWN) from error
+        answer = decode_answer(reply.status, reply.body, reply.headers.get("retry-after", ""))
+        if isinstance(answer, Refused):
+            raise self.error("refuses the key", answer.reason, answer.cause)
+        counts = [value for value in (json_object(reply.body) or {}).values() if type(value) is int]
+        return f"{self.endpoint.name} takes the key" + (f" and has {counts[0]} jobs in its queue." if counts else ".")
 
     def listed(self) -> list[dict[str, Any]] | None:
         """The account's newest images, or None where this service has no list or does not answer."""

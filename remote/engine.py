@@ -126,6 +126,11 @@ class Engine:
         """How many jobs a queue of `order` would pay for at most. Raises InputError on an unknown endpoint."""
         return jobs_at_most(order.recipe, self._settings.endpoint(order.endpoint))
 
+    def asked(self, endpoint: str) -> str:
+        """One line of what a service says to its key, without paying. Raises EngineError, and InputError on an unknown
+        endpoint."""
+        return self._client(self._settings.endpoint(endpoint)).asked()
+
     def close(self) -> None:
         """Closes the journal. Runs must be over."""
         self._journal.close()

@@ -10,6 +10,7 @@ NAME = "v6"
 MIX_PATH = "/image_editing/img_mixer"
 FETCH_PATH = "/image_editing/fetch/"
 LIST_PATH = "/assets_generated"
+COUNT_PATH = "/processing/request_count"
 UPLOAD_PATHS = (("/image_editing/base64_to_url", "init_image"), ("/base64_to_url", "base64_string"))
 """Where a data URI is uploaded, and the field that carries it: today's page first."""
 

@@ -1,7 +1,8 @@
-"""The HTTP routes: which endpoints there are, and setting or forgetting a key. None ever gives a key."""
+"""The HTTP routes: which endpoints there are, and setting, trying or forgetting a key. None ever gives a key."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -29,6 +30,7 @@ def register() -> None:
     routes.get("/image_mixer/endpoints")(endpoints)
     routes.post("/image_mixer/key")(set_key)
     routes.delete("/image_mixer/key")(forget_key)
+    routes.post("/image_mixer/test")(test_key)
 
 
 async def endpoints(_request: web.Request) -> web.Response:
@@ -67,6 +69,17 @@ async def forget_key(request: web.Request) -> web.Response:
     except (_Refused, MixError) as error:
         return _said(error)
     return web.json_response({"set": still})
+
+
+async def test_key(request: web.Request) -> web.Response:
+    """Asks the endpoint's service with its key, which costs nothing; answers one line."""
+    try:
+        name = SERVICE.settings().endpoint(str((await _fields(request)).get("endpoint"))).name
+        loop = asyncio.get_running_loop()
+        line = await loop.run_in_executor(None, lambda: SERVICE.engine().asked(name))
+    except (_Refused, MixError) as error:
+        return _said(error)
+    return web.json_response({"line": line})
 
 
 async def _fields(request: web.Request) -> dict[str, Any]:

@@ -11,6 +11,8 @@ _BUILD = """
 ([specs, links]) => {
   app.canvas.setGraph(app.rootGraph);
   app.graph.clear();
+  // Fresh ids: the front end keeps values of widgets by the id of their node.
+  app.graph.state.lastNodeId = window.imageMixerIds = (window.imageMixerIds ?? 0) + 100;
   const made = {};
   for (const [name, type, pos, values] of specs) {
     const node = LiteGraph.createNode(type);

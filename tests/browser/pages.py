@@ -47,6 +47,9 @@ SETTLED_MS = 700
 ACTION_MS = 10_000
 HISTORY_SECONDS = 30
 RUN_MS = 120_000
+KEYLESS = "IMAGE_MIXER_TEST_UNSET"
+"""The environment variable of the endpoint `keyless`, which is not set."""
+
 LARGEST_FOR_TESTS = {"width": 64, "height": 64, "steps": 2}
 """What widgets of recipes, samplers and empty latents are set to, so that a run takes a second on a CPU."""
 
@@ -115,7 +118,9 @@ def pack_server() -> Iterator[Server]:
         Service().start() as service,
     ):
         base = Path(scratch).resolve()
-        write_profiles(base, {"modelslab v6": f"{service.base}/api/v6"})
+        profiles = write_profiles(base, {"modelslab v6": f"{service.base}/api/v6"})
+        with profiles.open("a", encoding="utf-8") as file:
+            file.write(f'[endpoints.keyless]\nbase_url = "{service.base}/api/v6"\ncredential = "{KEYLESS}"\n')
         front_end = os.environ.get(FRONT_END_VARIABLE)
         server = Server(
             base=base,
@@ -208,10 +213,17 @@ class ComfyPage:
 
 @contextlib.contextmanager
 def comfy_page(
-    browser: Browser, server: Server, mode: str, width: int = 1920, height: int = 1080, touch: bool = False
+    browser: Browser,
+    server: Server,
+    mode: str,
+    width: int = 1920,
+    height: int = 1080,
+    touch: bool = False,
+    locale: str = "en",
 ) -> Iterator[ComfyPage]:
     """The front end of `server` in a mode of MODES, ready to use."""
-    server.client.post("/api/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": MODES[mode]})
+    settings = {**SETTINGS, "Comfy.VueNodes.Enabled": MODES[mode], "Comfy.Locale": locale}
+    server.client.post("/api/settings", settings)
     page = browser.new_page(viewport={"width": width, "height": height}, has_touch=touch)
     shown = ComfyPage(page, server)
     page.on("pageerror", lambda error: shown.faults.append(str(error)))

@@ -93,3 +93,7 @@ def test_each_batch_is_saved_with_its_report_or_one_sheet_with_all() -> None:
     assert report.by_batch([one, two], 2) == [one, two]
     (both,) = report.by_batch([one, two], 1)
     assert [fields["images"] for fields in json.loads(both or "")] == [json.loads(t)["images"] for t in (one, two)]
+def test_images_are_read_back() -> None:
+    assert report.images(report.to_json(made())) == list(made().images)
+    with pytest.raises(InputError):
+        report.images("{}")

@@ -10,7 +10,7 @@ from image_mixer.mixing import weights
 from image_mixer.mixing.errors import WeightsError
 
 FILE = Path(__file__).resolve().parents[1] / "web" / "rows.json"
-TEXTS = ("", "0.5, 0.7", " 1;2\n3 ", "-.5,+2e1,1.", "x", "0x10", "1e999", "Infinity", "1 2,,3", "1_0", "٣")
+TEXTS = ("", "0.5, 0.7", " 1;2\n3 ", "-.5,+2e1,1.", "x", "0x10", "1e999", "Infinity", "1 2,,3", "1_0", "\u0663")
 
 
 def rows() -> dict[str, Any]:

@@ -221,3 +221,16 @@ def test_a_sheet_refuses_what_is_no_picture() -> None:
         contact_sheet([torch.full((4, 4, 3), torch.nan)])
     with pytest.raises(ImageError, match=r"\[4, 3\]"):
         contact_sheet(solid(4, 4))
+
+
+@pytest.mark.parametrize("captions", [None, ["a", "b", "c", "d", "e", "f", "g"]])
+def test_cells_are_where_the_pictures_are(captions: list[str] | None) -> None:
+    made, cells = sheet.sheet_with_cells([solid(40, 60)] * 7, captions, columns=3)
+    assert torch.equal(made, contact_sheet([solid(40, 60)] * 7, captions, columns=3))
+    blue = is_blue(made[0])
+    assert len(cells) == 7
+    for left, top, width, height in cells:
+        assert left >= 0 and left + width <= made.shape[2] and top >= 0 and top + height <= made.shape[1]
+        assert int(blue[top : top + height, left : left + width].sum()) == 40 * 60
+        blue[top : top + height, left : left + width] = False
+    assert not bool(blue.any())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,54 +68,60 @@ BLEND = {"kind": "ImageMixerBlendWeights", "variants": 5}
 TO_WEIGHTS = {"weights": ["w", 0]}
 
 
-@pytest.mark.parametrize(
-    ("prompt", "images", "paid"),
-    [
-        (recipe(), 1, 0),
-        (recipe("ImageMixerRemote"), 1, 1),
-        (recipe(recipe={"samples": 3}), 3, 0),
-        (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerWeights", "text": "1"}), 1, 0),
-        (recipe("ImageMixerRemote", mix=TO_WEIGHTS, w=BLEND, recipe={"samples": 2}), 10, 10),
-        (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerBlendWeights"}), 8, 0),
-        (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "one at a time", "ingredients": 3}), 3, 0),
-        (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "ramp", "variants": 6}), 6, 0),
-        # Mixes in a row: all that have several rows have as many.
-        (recipe(recipe={"mix": ["text", 0]}, text={"kind": "ImageMixerAddText", "text": "x", "mix": ["mix", 0]},
-                mix=TO_WEIGHTS, w=BLEND), 5, 0),
-        (recipe(mix={"mix": ["first", 0]}, first={"kind": "ImageMixerMix", "images.image0": ["load", 0], **TO_WEIGHTS},
-                w=BLEND), 5, 0),
-        # A list of seeds runs the recipe, and all behind it, once for each.
-        (recipe("ImageMixerRemote", recipe={"seed": ["s", 0], "samples": 2}, s={"kind": "ImageMixerSeedSequence",
-                                                                                "count": 3}), 6, 6),
-        (recipe(recipe={"seed": ["s", 0]}, s={"kind": "ImageMixerSeedSequence"}), 4, 0),
-        # Both engines, one as the other's fallback: at most both.
-        (recipe(engine={"fallback": ["other", 0]}, other={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 2, 1),
-        # Numbers that the graph computes.
-        (recipe(recipe={"samples": ["n", 0]}, n={"kind": "PrimitiveInt", "value": 7}), 7, 0),
-        (recipe("ImageMixerRemote", recipe={"samples": ["n", 0]}, n={"kind": "Dice"}), None, None),
-        (recipe(mix=TO_WEIGHTS, w={"kind": "Any"}), None, 0),
-        (recipe("ImageMixerRemote", recipe={"seed": ["n", 0]}, n={"kind": "Lister"}), None, None),
-        (recipe(engine={"recipe": ["n", 0]}, n={"kind": "Any"}), None, 0),
-        (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": ["n", 0]}, n={"kind": "Any"}), None, 0),
-        # Core's samplers.
-        (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
-                k={"kind": "KSampler", "latent_image": ["e", 0], "seed": 1},
-                e={"kind": "EmptyLatentImage", "batch_size": 4}), 4, 0),
-        (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
-                k={"kind": "KSampler", "latent_image": ["r", 0], "seed": ["s", 0]},
-                r={"kind": "RepeatLatentBatch", "samples": ["e", 0], "amount": 3}, e={"kind": "EmptyLatentImage"},
-                s={"kind": "ImageMixerSeedSequence", "count": 2}), 6, 0),
-        (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
-                k={"kind": "KSampler", "latent_image": ["engine", 1], "seed": 1}, recipe={"samples": 2}), 4, 0),
-        (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
-                k={"kind": "KSampler", "latent_image": ["n", 0], "seed": 1}, n={"kind": "Any"}), None, 0),
-        # What no output needs is not run.
-        (recipe(spare={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 1, 0),
-    ],
-)
+CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
+    (recipe(), 1, 0),
+    (recipe("ImageMixerRemote"), 1, 1),
+    (recipe(recipe={"samples": 3}), 3, 0),
+    (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerWeights", "text": "1"}), 1, 0),
+    (recipe("ImageMixerRemote", mix=TO_WEIGHTS, w=BLEND, recipe={"samples": 2}), 10, 10),
+    (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerBlendWeights"}), 8, 0),
+    (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "one at a time", "ingredients": 3}), 3, 0),
+    (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "ramp", "variants": 6}), 6, 0),
+    # Mixes in a row: all that have several rows have as many.
+    (recipe(recipe={"mix": ["text", 0]}, text={"kind": "ImageMixerAddText", "text": "x", "mix": ["mix", 0]},
+            mix=TO_WEIGHTS, w=BLEND), 5, 0),
+    (recipe(mix={"mix": ["first", 0]}, first={"kind": "ImageMixerMix", "images.image0": ["load", 0], **TO_WEIGHTS},
+            w=BLEND), 5, 0),
+    # A list of seeds runs the recipe, and all behind it, once for each.
+    (recipe("ImageMixerRemote", recipe={"seed": ["s", 0], "samples": 2}, s={"kind": "ImageMixerSeedSequence",
+                                                                            "count": 3}), 6, 6),
+    (recipe(recipe={"seed": ["s", 0]}, s={"kind": "ImageMixerSeedSequence"}), 4, 0),
+    # Both engines, one as the other's fallback: at most both.
+    (recipe(engine={"fallback": ["other", 0]}, other={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 2, 1),
+    # Numbers that the graph computes.
+    (recipe(recipe={"samples": ["n", 0]}, n={"kind": "PrimitiveInt", "value": 7}), 7, 0),
+    (recipe("ImageMixerRemote", recipe={"samples": ["n", 0]}, n={"kind": "Dice"}), None, None),
+    (recipe(mix=TO_WEIGHTS, w={"kind": "Any"}), None, 0),
+    (recipe("ImageMixerRemote", recipe={"seed": ["n", 0]}, n={"kind": "Lister"}), None, None),
+    (recipe(engine={"recipe": ["n", 0]}, n={"kind": "Any"}), None, 0),
+    (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": ["n", 0]}, n={"kind": "Any"}), None, 0),
+    # Core's samplers.
+    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
+            k={"kind": "KSampler", "latent_image": ["e", 0], "seed": 1},
+            e={"kind": "EmptyLatentImage", "batch_size": 4}), 4, 0),
+    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
+            k={"kind": "KSampler", "latent_image": ["r", 0], "seed": ["s", 0]},
+            r={"kind": "RepeatLatentBatch", "samples": ["e", 0], "amount": 3}, e={"kind": "EmptyLatentImage"},
+            s={"kind": "ImageMixerSeedSequence", "count": 2}), 6, 0),
+    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
+            k={"kind": "KSampler", "latent_image": ["engine", 1], "seed": 1}, recipe={"samples": 2}), 4, 0),
+    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
+            k={"kind": "KSampler", "latent_image": ["n", 0], "seed": 1}, n={"kind": "Any"}), None, 0),
+    # What no output needs is not run.
+    (recipe(spare={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 1, 0),
+]
+
+
+@pytest.mark.parametrize(("prompt", "images", "paid"), CASES)
 def test_estimates(prompt: dict[str, Any], images: int | None, paid: int | None) -> None:
     found = estimate(prompt, INFO, check(prompt, INFO))
     assert (found.images, found.paid_jobs) == (images, paid)
+
+
+def test_the_page_reckons_with_the_same_cases() -> None:
+    file = Path(__file__).resolve().parents[1] / "web" / "estimates.json"
+    cases = [{"prompt": prompt, "images": images, "paid": paid} for prompt, images, paid in CASES]
+    assert json.loads(file.read_text(encoding="utf-8")) == {"info": INFO, "cases": cases}
 
 
 @pytest.mark.parametrize("ingredients", range(1, 6))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import bench, demo, live, pins, run, serve, tiers
+from . import bench, demo, live, locales, pins, run, serve, tiers
 from .errors import ToolError
 
 INTERRUPTED = 130
@@ -64,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
     measured.add_argument("name", metavar="NAME", nargs="?", help="a script in benchmarks/; without it, lists them")
     measured.add_argument("--json", action="store_true", help="print one JSON object: name to value, aim and unit")
     measured.set_defaults(action=bench.command)
+
+    texts = commands.add_parser("locales", help="write locales/en anew from the nodes and the web part")
+    texts.set_defaults(action=locales.command)
     return top
 
 

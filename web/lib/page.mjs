@@ -132,6 +132,26 @@ export function picture(app, from) {
   return {url: made ? view(app, made) : null, label}
 }
 
+/**
+ * Adds an element to a node that is no value of it: not saved and not in the prompt. It must be the node's last widget:
+ * front end 1.47 leaves a hole in the saved values where such a widget stands. `height()` is asked in classic mode.
+ */
+export function addPanel(app, node, name, element, height) {
+  passOn(app, element)
+  keepShown(node, element, name)
+  const widget = node.addDOMWidget(name, `image_mixer_${name}`, element, {
+    serialize: false, getMinHeight: height, getValue: () => '', setValue: () => {}, hideOnZoom: false,
+  })
+  widget.serialize = false
+  return widget
+}
+
+/** Makes a node at least as high as it must be. */
+export function grow(node) {
+  const wanted = node.computeSize()
+  if (wanted[1] > node.size[1]) node.setSize([node.size[0], wanted[1]])
+}
+
 /** Passes wheel and middle button on to the classic canvas, which a widget of HTML would keep them from. */
 export function passOn(app, element) {
   const classic = () => !globalThis.LiteGraph?.vueNodesMode

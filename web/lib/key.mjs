@@ -1,0 +1,62 @@
+// The form that sets a key of the paid service. A key goes one way, to the server; nothing here keeps or shows one.
+
+import {make, t} from './page.mjs'
+
+const ROUTE = '/image_mixer/key'
+
+/** The form for all endpoints of this server. `fetchApi(path, options)` asks the server. */
+export function keyForm(fetchApi) {
+  const box = make('div', {class: 'imx-panel imx-keys'})
+  const load = async () => {
+    try {
+      const answer = await (await fetchApi('/image_mixer/endpoints')).json()
+      box.replaceChildren(...answer.endpoints.map(endpoint => row(endpoint, fetchApi)))
+      if (answer.error) box.append(make('div', {role: 'alert'}, answer.error))
+    } catch {
+      box.replaceChildren(make('div', {role: 'alert'}, t('The server does not answer.')))
+    }
+  }
+  load()
+  return box
+}
+
+function row({name, has_key: has}, fetchApi) {
+  const state = make('span', {class: 'imx-state'})
+  const said = make('div', {class: 'imx-said', role: 'status'})
+  const field = make('input', {
+    type: 'password', autocomplete: 'off', spellcheck: 'false', class: 'imx-secret',
+    'aria-label': t('Key of {0}', name), placeholder: t('paste a key'),
+  })
+  const show = set => {
+    state.textContent = set ? t('set') : t('not set')
+    state.dataset.set = set
+    test.disabled = !set
+  }
+  const ask = async (method, path, fields, line) => {
+    said.textContent = t('One moment…')
+    try {
+      const reply = await fetchApi(path, {method, headers: {'Content-Type': 'application/json'}, body: JSON.stringify({endpoint: name, ...fields})})
+      const answer = await reply.json()
+      said.textContent = answer.error ?? answer.line ?? line(answer)
+      if (typeof answer.set === 'boolean') show(answer.set)
+    } catch {
+      said.textContent = t('The server does not answer.')
+    }
+  }
+  const save = () => {
+    const key = field.value
+    field.value = ''
+    return key.trim() ? ask('POST', ROUTE, {key: key.trim()}, () => t('The key is set.')) : field.focus()
+  }
+  const button = (text, onclick) => make('button', {type: 'button', class: 'imx-button', onclick, 'aria-label': `${text}, ${name}`}, text)
+  const test = button(t('Test'), () => ask('POST', '/image_mixer/test', {}, () => ''))
+  const forget = button(t('Forget'), () =>
+    ask('DELETE', ROUTE, {}, ({set}) => (set ? t('The one in the environment stays.') : t('The key is forgotten.'))))
+  field.addEventListener('keydown', event => {
+    event.stopPropagation()
+    if (event.key === 'Enter') save()
+  })
+  show(has)
+  return make('div', {class: 'imx-key', role: 'group', 'aria-label': name},
+    make('div', {class: 'imx-name'}, name, ' ', state), make('div', {class: 'imx-ask'}, field, button(t('Set'), save), test, forget), said)
+}

@@ -1,0 +1,42 @@
+// Which seed a run really used, and the picture that it made: read from the run's own record, so that it is right for
+// linked seeds, subgraphs, batches and prompts of others. Nothing here knows the page.
+
+export const KINDS = ['ImageMixerRecipe', 'ImageMixerSeed']
+const KEPT = 20
+const REPORT = 'image_mixer_report'
+
+/** [{id, type, seed, image}] for each node of a run with a seed of its own. `entry` is that of /history/<id>. */
+export function seedsOf(entry) {
+  const prompt = entry?.prompt?.[2] ?? {}
+  return Object.entries(prompt)
+    .filter(([, node]) => KINDS.includes(node.class_type) && Number.isInteger(node.inputs.seed))
+    .map(([id, node]) => {
+      const made = behind(prompt, id).map(one => entry.outputs?.[one] ?? {})
+      const image = made.flatMap(output => output.images ?? []).find(one => /\.(png|webp|jpe?g)$/i.test(one.filename))
+      return {id, type: node.class_type, seed: node.inputs.seed === -1 ? (drawn(made) ?? -1) : node.inputs.seed, image: image ?? null}
+    })
+}
+
+/** The nodes behind a node, itself first, nearest first. */
+function behind(prompt, id) {
+  const found = [id]
+  for (const one of found)
+    for (const [other, {inputs}] of Object.entries(prompt))
+      if (!found.includes(other) && Object.values(inputs).some(value => Array.isArray(value) && value[0] === one)) found.push(other)
+  return found
+}
+
+/** The seed that the service drew, by the report of a saved image. */
+function drawn(outputs) {
+  try {
+    return JSON.parse(outputs.flatMap(output => output[REPORT] ?? [])[0]).images[0].seed
+  } catch {
+    return null
+  }
+}
+
+/** The history with one more seed: newest first, each once, at most twenty. */
+export const remembered = (history, one) => [one, ...(history ?? []).filter(({seed}) => seed !== one.seed)].slice(0, KEPT)
+
+/** A new seed, exact in JSON and JavaScript. */
+export const fresh = () => Math.floor(Math.random() * 2 ** 50)
