@@ -1,4 +1,4 @@
-"""What is left out of a queued prompt."""
+"""server.prompts: what is left out of a queued prompt."""
 
 from __future__ import annotations
 
