@@ -2,7 +2,7 @@
 
 Micro models in the real layouts of SD1.5 (32 channels) and SDXL (64), on the CPU and one thread, at latents of 128 x 128
 for time. Operations are those that reach a device, views included, in one guided forward of ComfyUI's sampling.
-`bench methods` measures all; `python methods.py time sd15` (or sdxl) prints one of the two long parts alone.
+`bench methods` measures all; `python methods.py time sd15 4` prints one part of the long one alone, `quick` all but it.
 """
 
 from __future__ import annotations
@@ -144,11 +144,10 @@ def ip_operations(layout: str, aim: int) -> dict[str, Any]:
     return figures
 
 
-def ip_time(layout: str) -> dict[str, Any]:
-    """Processor time of a step over the plain model's: in each round every case once, in turned order."""
+def ip_time(layout: str, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
+    """Processor time of a step with so many pictures over the plain model's: each case once a round, in turned order."""
     scene = Scene(layout)
-    cases = {"plain": scene.plain} | {f"{n}": scene.mixed(weights_of(n), "shared") for n in COUNTS}
-    cases[f"sum_{COUNTS[-1]}"] = scene.mixed(weights_of(COUNTS[-1]), "sum")
+    cases = {"plain": scene.plain} | {f"{n}": scene.mixed(weights_of(n), "shared") for n in counts}
     spent: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(ROUNDS + 1):
         for name in list(cases)[:: 1 if number % 2 else -1]:
@@ -229,7 +228,7 @@ def main(arguments: list[str]) -> None:
             print("peak", peak_of(arguments[1]))
             return
         if arguments[:1] == ["time"]:
-            _measure.report(ip_time(arguments[1]))
+            _measure.report(ip_time(arguments[1], tuple(map(int, arguments[2:])) or COUNTS))
             return
         figures = {**ip_operations("sd15", 112), **ip_operations("sdxl", 490), **encodes(), **memory()}
         if arguments[:1] != ["quick"]:
