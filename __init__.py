@@ -1,5 +1,7 @@
 """Image Mixer: mix images by weight in ComfyUI. This file registers, and does nothing else."""
 
+from server import PromptServer
+
 from .nodes import NODES
 from .server import prompts, routes
 
@@ -8,6 +10,6 @@ NODE_DISPLAY_NAME_MAPPINGS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA().displ
 WEB_DIRECTORY = "./web"
 
 routes.register()
-prompts.register(NODES)
+prompts.register(PromptServer.instance, NODES)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

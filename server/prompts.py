@@ -13,16 +13,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from server import PromptServer
-
 logger = logging.getLogger("image-mixer")
 
 Takes = Mapping[str, bool]
 """The inputs of a node by name, and whether they take values too."""
 
 
-def register(nodes: Iterable[type[io.ComfyNode]]) -> None:
-    """Has ComfyUI show each queued prompt to `clean` for `nodes`."""
+def register(server: Any, nodes: Iterable[type[io.ComfyNode]]) -> None:
+    """Has ComfyUI's `server` show each queued prompt to `clean` for `nodes`."""
     known = {schema.node_id: takes(schema.inputs) for schema in (node.GET_SCHEMA() for node in nodes)}
 
     def on_prompt(request: Any) -> Any:
@@ -30,7 +28,7 @@ def register(nodes: Iterable[type[io.ComfyNode]]) -> None:
             clean(request.get("prompt"), known)
         return request
 
-    PromptServer.instance.add_on_prompt_handler(on_prompt)
+    server.add_on_prompt_handler(on_prompt)
 
 
 def takes(inputs: Iterable[io.Input], prefix: str = "") -> dict[str, bool]:
