@@ -40,6 +40,7 @@ class Value {
       getValue: () => this.text,
       setValue: text => {
         this.text = typeof text === 'string' ? text : ''
+        this.draft = null
         this.show()
       },
       getMinHeight: () => heightFor(this.pad.pictures.length) + 4,
@@ -59,13 +60,15 @@ class Value {
 
   /** The row shown: numbers of the text, 1 where one is missing. */
   get row() {
-    return padded(parse(this.text) ?? [], sockets(this.node).length)
+    return padded(this.draft ?? parse(this.text) ?? [], sockets(this.node).length)
   }
 
+  /** While a drag goes on, the value stays: undo would else stop half-way, where the page looked. */
   wish(row, done) {
-    this.text = format(row)
+    this.draft = done ? null : row
     this.pad.move(row)
     if (done) {
+      this.text = format(row)
       this.widget.callback?.(this.text)
       this.show()
       changed(app)

@@ -7,6 +7,7 @@ nothing may be clipped, and nothing may overlap.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import runpy
 import sys
@@ -76,7 +77,7 @@ def picture(shown: ComfyPage, kind: str, vue: bool) -> Image.Image:
     ids = build(shown, *scene(kind))
     if kind == "ImageMixerSheet":
         shown.run()
-        shown.page.locator(".imx-cell").first.wait_for(timeout=60_000)
+        shown.page.locator(".imx-cell").first.wait_for(state="attached")
     shown.page.evaluate(
         """([id]) => {
           const node = app.graph.getNodeById(id);
@@ -98,22 +99,24 @@ def main(kinds: list[str]) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with pack_server() as server, chromium() as browser:
         wanted = kinds or sorted(name for name in server.client.get("/object_info") if name.startswith(PREFIX))
-        made: dict[str, list[Image.Image]] = {kind: [] for kind in wanted}
-        for mode, vue in MODES.items():
-            with comfy_page(browser, server, mode, *VIEW) as shown:
+        with contextlib.ExitStack() as stack:
+            open_pages = {mode: stack.enter_context(comfy_page(browser, server, mode, *VIEW)) for mode in MODES}
+            for shown in open_pages.values():
                 shown.page.add_style_tag(content=_HIDE)
-                for kind in wanted:
-                    made[kind].append(picture(shown, kind, vue))
-                    print(mode, kind, flush=True)
-        for kind, both in made.items():
-            ground = Image.new("RGB", (sum(one.width for one in both), max(one.height for one in both)), (20, 20, 20))
-            left = 0
-            for one in both:
-                ground.paste(one, (left, 0))
-                left += one.width
-            file = FOLDER / f"{kind}.webp"
-            ground.save(file, quality=QUALITY, method=6)
-            print(file, flush=True)
+            for kind in wanted:
+                both = [picture(open_pages[mode], kind, vue) for mode, vue in MODES.items()]
+                side_by_side(both).save(FOLDER / f"{kind}.webp", quality=QUALITY, method=6)
+                print(FOLDER / f"{kind}.webp", flush=True)
+
+
+def side_by_side(both: list[Image.Image]) -> Image.Image:
+    """Pictures in a row on the canvas's own dark."""
+    ground = Image.new("RGB", (sum(one.width for one in both), max(one.height for one in both)), (20, 20, 20))
+    left = 0
+    for one in both:
+        ground.paste(one, (left, 0))
+        left += one.width
+    return ground
 
 
 if __name__ == "__main__":
