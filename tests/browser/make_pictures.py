@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import runpy
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ PREFIX = "ImageMixer"
 MARGIN = 14
 QUALITY = 80
 VIEW = (1500, 1300)
+_seeds = itertools.count(4)
+"""A run that the server has in its cache sends the page no sheet."""
+
 _BOX = """
 ([id, vue]) => {
   const node = app.graph.getNodeById(id), ds = app.canvas.ds;
@@ -59,7 +63,8 @@ def scene(kind: str) -> tuple[list[Spec], list[Link]]:
             ("demo", "ImageMixerDemoModel", (-1900, 0), {}),
             ("sweep", "ImageMixerSweepWeights", (-1900, 500), {"variants": 4}),
             ("mix", "ImageMixerMix", (-1500, 0), {}),
-            ("recipe", "ImageMixerRecipe", (-1100, 0), {"width": 64, "height": 64, "steps": 20, "seed": 4, "samples": 2}),
+            ("recipe", "ImageMixerRecipe", (-1100, 0), {"width": 64, "height": 64, "steps": 20, "samples": 2,
+                                                    "seed": next(_seeds)}),
             ("engine", "ImageMixerLocal", (-700, 0), {}),
             ("save", "ImageMixerSave", (1700, 0), {}),
         ]

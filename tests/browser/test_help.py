@@ -27,6 +27,7 @@ def test_pages_name_every_input_and_output(server: Server) -> None:
         text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
         first = text.splitlines()[0]
         assert first == f"# {node['display_name']}", name
+        assert f"(pictures/{name}.webp)" in text and (PAGES / "pictures" / f"{name}.webp").is_file(), name
         inputs = [key for group in ("required", "optional") for key in node["input"].get(group, ())]
         for key in inputs + node["output_name"]:
             assert re.search(rf"`{re.escape(key)}`", text), (name, key)
