@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .errors import InputError
-from .weights import Row, formatted
+from .weights import Row
 
 FORMAT = "image-mixer-report/1"
 
@@ -27,8 +27,8 @@ class MadeImage:
 
     @property
     def caption(self) -> str:
-        """What a contact sheet writes below it: "0.5, 0.7 · seed 3"."""
-        return f"{formatted(self.weights)} · seed {'?' if self.seed is None else self.seed}"
+        """What a contact sheet writes below it, to three digits: "0.5, 0.667 · seed 3"."""
+        return f"{', '.join(f'{weight:.3g}' for weight in self.weights)} · seed {'?' if self.seed is None else self.seed}"
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class Sheet {
     const [width, height] = sheet.size
     this.ratio = height / width
     this.frame.style.aspectRatio = `${width} / ${height}`
+    this.frame.style.maxWidth = `${HIGHEST / this.ratio}px`
     const part = (size, whole) => `${(100 * size) / whole}%`
     const cells = sheet.cells.map(({box: [x, y, w, h], weights, seed}, i) => {
       const name = weights ? `${format(weights)} · seed ${seed ?? '?'}` : t('picture {0}', i + 1)

@@ -20,6 +20,10 @@ def test_captions_give_weights_and_seed() -> None:
     assert report.captions(report.to_json(made())) == ["0.5, 0.7 · seed 3", "1, 0 · seed ?"]
 
 
+def test_captions_are_short() -> None:
+    assert report.MadeImage(0, 0, 3, (2 / 3, 1 / 3, -0.25)).caption == "0.667, 0.333, -0.25 · seed 3"
+
+
 def test_a_report_is_json_with_its_form() -> None:
     fields = json.loads(report.to_json(made(warnings=("careful",), seconds={"sample": 1.5})))
     assert fields["format"] == report.FORMAT and fields["warnings"] == ["careful"] and fields["seconds"] == {"sample": 1.5}
