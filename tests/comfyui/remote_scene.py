@@ -217,4 +217,5 @@ def assert_nowhere(live: Scene, *keys: str, but: tuple[Path, ...] = ()) -> None:
     assert found["the journal's jobs"] != "[]" and found["the log"] and len(found["the WebSocket"]) > 100
     assert any(name.startswith("the texts of") for name in found)
     allowed = {str(path) for path in but}
-    assert [(name, key[:9]) for name, text in found.items() for key in keys if key in text and name not in allowed] == []
+    leaks = [(name, key[:9]) for name, text in found.items() for key in keys if key in text and name not in allowed]
+    assert not leaks, leaks
