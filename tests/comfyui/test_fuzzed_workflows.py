@@ -253,12 +253,12 @@ def test_a_value_where_only_a_link_can_be_is_left_out(live: Range) -> None:
 
 
 def test_some_damaged_prompts(live: Range) -> None:
-    verdicts = fuzz_prompts(live, 20, seed=1)
+    verdicts = fuzz_prompts(live, 60, seed=1)
     assert verdicts["refused"] and verdicts["failed"] and verdicts["ran"]
 
 
 def test_some_damaged_files(live: Range) -> None:
-    verdicts = fuzz_files(live, 20, seed=2)
+    verdicts = fuzz_files(live, 60, seed=2)
     assert verdicts["unreadable"] and verdicts["refused"]
 
 
