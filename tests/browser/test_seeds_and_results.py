@@ -17,7 +17,7 @@ GRAPH: list[Spec] = [
     ("recipe", "ImageMixerRecipe", (700, 60), {**SMALL, "seed": 5}),
     ("engine", "ImageMixerLocal", (1050, 60), {}),
     ("sheet", "ImageMixerSheet", (1400, 60), {}),
-    ("save", "ImageMixerSave", (1400, 500), {"filename_prefix": "seeds/one"}),
+    ("save", "ImageMixerSave", (1900, 60), {"filename_prefix": "seeds/one"}),
 ]
 LINKS: list[Link] = [
     ("demo", 4, "mix", "images.image0"), ("demo", 5, "mix", "images.image1"), ("sweep", 0, "mix", "weights"),
