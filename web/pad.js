@@ -137,7 +137,7 @@ const refresh = () => {
 app.registerExtension({
   name: 'imagemixer.pad',
   async init() {
-    dress()
+    dress(app)
     await learn(app)
   },
   getCustomWidgets: () => ({

@@ -13,11 +13,12 @@ const TOAST_MS = 20000
 function toast(title, line, cures) {
   const close = () => box.remove()
   const button = (text, onclick) => make('button', {type: 'button', class: 'imx-button', onclick}, text)
-  const box = make('div', {class: 'imx-panel imx-toast', role: 'alert'},
+  const box = make('div', {class: 'imx-panel imx-toast', role: 'alert', popover: 'manual'},
     make('strong', {}, title), make('p', {}, line),
     make('div', {class: 'imx-foot'}, ...cures.map(([text, act]) => button(text, () => { close(); act() })), button(t('Close'), close)))
   for (const old of document.querySelectorAll('.imx-toast')) old.remove()
-  document.body.append(box)
+  app.canvas.canvas.parentElement.append(box)
+  box.showPopover()
   setTimeout(close, TOAST_MS)
 }
 
@@ -26,7 +27,7 @@ function openKeys() {
   const dialog = make('dialog', {class: 'imx-panel imx-dialog', 'aria-label': t('Key of the paid service'), onclose: () => dialog.remove()},
     make('strong', {}, t('Key of the paid service')), keyForm((path, options) => app.api.fetchApi(path, options)), close)
   dialog.addEventListener('keydown', event => event.stopPropagation())
-  document.body.append(dialog)
+  app.canvas.canvas.parentElement.append(dialog)
   dialog.showModal()
 }
 

@@ -38,11 +38,10 @@ export function learn(app) {
 }
 let learning
 
-/** Loads the pack's style sheet, once. */
-export function dress() {
-  const href = new URL('../style.css', import.meta.url).href
-  if (!document.querySelector(`link[href="${href}"]`))
-    document.head.append(make('link', {rel: 'stylesheet', href}))
+/** Loads the pack's style sheet, once, beside the canvas: every selector in it begins with imx-. */
+export function dress(app) {
+  const home = app.canvas.canvas.parentElement, href = new URL('../style.css', import.meta.url).href
+  if (!home.querySelector(`link[href="${href}"]`)) home.append(make('link', {rel: 'stylesheet', href}))
 }
 
 /** Lets the page see a change by hand, so that undo and the unsaved mark know of it. */
