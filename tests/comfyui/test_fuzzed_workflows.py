@@ -258,7 +258,7 @@ def test_some_damaged_prompts(live: Range) -> None:
 
 
 def test_some_damaged_files(live: Range) -> None:
-    verdicts = fuzz_files(live, 60, seed=2)
+    verdicts = fuzz_files(live, 400, seed=2)
     assert verdicts["unreadable"] and verdicts["refused"]
 
 
