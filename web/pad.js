@@ -122,6 +122,9 @@ class Value {
   fit() {
     const {node} = this
     const wanted = node.computeSize()
+    // While a graph loads, Autogrow lays one socket more for a moment and the page grows the node to hold it. With that
+    // room there from the start, loading (and so undo) changes nothing, and redo stays possible.
+    wanted[1] += globalThis.LiteGraph.NODE_SLOT_HEIGHT
     this.height = wanted[1]
     if (app.configuringGraph) return
     const grown = [Math.max(node.size[0], wanted[0]), Math.max(node.size[1], wanted[1])]

@@ -48,7 +48,7 @@ def mix_of(shown: ComfyPage, count: int) -> dict[str, int]:
         (f"p{i}", "LoadImage", (20, 40 + 60 * i), {"image": FILES[i % len(FILES)]}) for i in range(count)
     ]
     links: list[Link] = [(f"p{i}", 0, "mix", f"images.image{i}") for i in range(count)]
-    return build(shown, [("mix", "ImageMixerMix", (700, 60), {}), *pictures], links)
+    return build(shown, [*pictures, ("mix", "ImageMixerMix", (700, 60), {})], links)
 
 
 def weights_in_prompt(shown: ComfyPage) -> list[float]:
