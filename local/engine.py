@@ -127,6 +127,7 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
             "steps": recipe.steps,
             "guidance_scale": recipe.guidance_scale,
             "denoise": options.denoise,
+            "settings": dict(options.settings),
             "size": [images.shape[2], images.shape[1]],
         },
     )
@@ -136,11 +137,9 @@ def _generate(recipe: Recipe, models: Models, options: Options) -> Result:
 def _embedded(method: Method, mix: Mix, negative_mix: Mix, models: Models, options: Options) -> towers.Embeddings:
     """Embeddings of the ingredients that any variant uses, with those of `negative_mix` as their negative."""
     clip_vision, vae = _eyes(method, models)
-    how, megapixels = options.preparation, options.settings.get("megapixels", 1.0)
-    negative = None
-    if negative_mix.used().ingredients:
-        negative = towers.encode(negative_mix.used(), clip_vision, models.clip, how, None, vae, megapixels)
-    return towers.encode(mix.used(), clip_vision, models.clip, how, negative, vae, megapixels)
+    used, megapixels = negative_mix.used(), options.settings.get("megapixels", 1.0)
+    avoided = used if used.ingredients else None
+    return towers.encode_both(mix.used(), avoided, clip_vision, models.clip, options.preparation, vae, megapixels)
 
 
 def _eyes(method: Method, models: Models) -> tuple[Any, Any]:
@@ -193,10 +192,7 @@ def embed_all(
 ) -> towers.Embeddings:
     """Embeddings of every ingredient, also of those that weigh nothing now: later weights may ask for them."""
     _check_not_empty(mix)
-    negative = None
-    if negative_mix:
-        negative = towers.encode(negative_mix, clip_vision, clip, preparation, None, vae, megapixels)
-    return towers.encode(mix, clip_vision, clip, preparation, negative, vae, megapixels)
+    return towers.encode_both(mix, negative_mix, clip_vision, clip, preparation, vae, megapixels)
 
 
 def apply(

@@ -76,6 +76,16 @@ class Embeddings:
         """D, the numbers of one vector; 0 for an empty mix. Raises as `vectors`."""
         return self.vectors[0].shape[-1] if self.encoded else 0
 
+    def check_width(self, needed: int) -> None:
+        """Raises EngineError ("no tower") where vectors, here or in the negative, have not the `needed` numbers."""
+        for part in (self, self.negative):
+            if part is not None and part.encoded and part.width != needed:
+                raise EngineError(
+                    f"This model needs the vectors of {tower_name(needed)} ({needed} numbers); the connected tower makes "
+                    f"{part.width}, as {tower_name(part.width)} does.",
+                    "no tower",
+                )
+
     def used(self) -> Embeddings:
         """Without the ingredients whose weight is 0 in every variant."""
         kept = used_columns(self.mix.weights)
@@ -152,14 +162,24 @@ CACHE = Cache()
 """Shared by Encode Mix and Image Mixer (Local): the one cache of the local engine that has state."""
 
 
-def encode(
+def encode_both(
     mix: Mix,
+    negative_mix: Mix | None,
     clip_vision: Any,
     clip: Any,
     preparation: str,
-    negative: Embeddings | None = None,
     vae: Any = None,
     megapixels: float = 1.0,
+) -> Embeddings:
+    """The embeddings of `mix`, with those of `negative_mix` as their negative. The rest as `encode`."""
+    embeddings = encode(mix, clip_vision, clip, preparation, vae, megapixels)
+    if negative_mix is None:
+        return embeddings
+    return replace(embeddings, negative=encode(negative_mix, clip_vision, clip, preparation, vae, megapixels))
+
+
+def encode(
+    mix: Mix, clip_vision: Any, clip: Any, preparation: str, vae: Any = None, megapixels: float = 1.0
 ) -> Embeddings:
     """The embeddings of every ingredient of `mix`, from the cache where it has them.
 
@@ -183,7 +203,7 @@ def encode(
             "clip must be the two halves of one CLIP."
         )
     is_clip = getattr(clip_vision, "model_type", "") == "clip_vision_model"
-    return Embeddings(mix, encoded, negative, partial(_blank, clip_vision) if is_clip else None)
+    return Embeddings(mix, encoded, blank=partial(_blank, clip_vision) if is_clip else None)
 
 
 def check_encodable(ingredient: Ingredient, clip_vision: Any, clip: Any, vae: Any = None) -> None:

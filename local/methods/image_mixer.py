@@ -14,7 +14,7 @@ import torch
 from ...mixing.embeddings import weighted_slots
 from ...mixing.errors import EngineError
 from ...mixing.weights import Matrix
-from ..towers import Embeddings, tower_name
+from ..towers import Embeddings
 from .base import Limits, Request, Tower
 from .pieces import pieces_of
 
@@ -63,14 +63,7 @@ class ImageMixer:
 
     def check_vectors(self, model: Any, embeddings: Embeddings, adapter: Any = None) -> None:
         """See Method."""
-        needed = self._context_width(model)
-        for part in (embeddings, embeddings.negative):
-            if part is not None and part.encoded and part.width != needed:
-                raise EngineError(
-                    f"This model needs the vectors of {tower_name(needed or 0)} ({needed} numbers); the connected tower "
-                    f"makes {part.width}, as {tower_name(part.width)} does.",
-                    "no tower",
-                )
+        embeddings.check_width(self._context_width(model) or 0)
 
     def condition(self, request: Request) -> tuple[Any, Any, Any]:
         """See Method. The text of `positive` and `negative` is replaced; what else they carry (a ControlNet) is kept."""

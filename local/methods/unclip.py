@@ -21,7 +21,7 @@ from ...mixing.embeddings import norm_preserving_average, spherical_mean, weight
 from ...mixing.errors import EngineError, InputError
 from ...mixing.seeds import MAX_SEED
 from ...mixing.weights import Matrix
-from ..towers import Embeddings, tower_name
+from ..towers import Embeddings
 from .base import Limits, Request, Tower
 from .pieces import Piece, pieces_of, within, zeroed
 
@@ -81,14 +81,7 @@ class Unclip:
 
     def check_vectors(self, model: Any, embeddings: Embeddings, adapter: Any = None) -> None:
         """See Method."""
-        needed = _width(model)
-        for part in (embeddings, embeddings.negative):
-            if part is not None and part.encoded and part.width != needed:
-                raise EngineError(
-                    f"This model needs the vectors of {tower_name(needed)} ({needed} numbers); the connected tower makes "
-                    f"{part.width}, as {tower_name(part.width)} does.",
-                    "no tower",
-                )
+        embeddings.check_width(_width(model))
 
     def condition(self, request: Request) -> tuple[Any, Any, Any]:
         """See Method. Text stays; a mix applied before is what `strength` starts from."""
