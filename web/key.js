@@ -2,7 +2,7 @@
 
 import {app} from '../../scripts/app.js'
 import {keyForm} from './lib/key.mjs'
-import {dress, learn} from './lib/page.mjs'
+import {dress} from './lib/page.mjs'
 
 app.registerExtension({
   name: 'imagemixer.key',
@@ -13,11 +13,8 @@ app.registerExtension({
       category: ['Image Mixer', 'Image Mixer (Remote)', 'Key'],
       tooltip: 'Goes to this server and is kept there. It is never shown again, and no workflow, PNG or setting holds it.',
       defaultValue: '',
-      type: () => keyForm((path, options) => app.api.fetchApi(path, options)),
+      type: () => keyForm(app),
     },
   ],
-  async init() {
-    dress()
-    await learn(app)
-  },
+  init: dress,
 })

@@ -1,7 +1,7 @@
 // The sheet of the last run on Contact Sheet: a click on a cell takes its weights and its seed into the graph.
 
 import {app} from '../../scripts/app.js'
-import {addPanel, chain, changed, dress, grow, make, origin, t, view} from './lib/page.mjs'
+import {addPanel, button, chain, changed, dress, grow, inputOf, make, origin, pictureSockets, put, t, view, widgetOf} from './lib/page.mjs'
 import {format} from './lib/weights.mjs'
 
 const KIND = 'ImageMixerSheet'
@@ -9,16 +9,14 @@ const OUTPUT = 'image_mixer_sheet'
 const LOWEST = 40
 const HIGHEST = 520
 const MIX = 'ImageMixerMix'
-const SOCKET = /^images\.image\d+$/
 
-const input = (node, name) => node?.inputs?.find(one => one.name === name)
-const widget = (node, name) => node?.widgets?.find(one => one.name === name)
-const from = (node, name) => origin(app, node, input(node, name))?.node
+const from = (node, name) => origin(app, node, inputOf(node, name))?.node
+const set = (node, name, value) => put(widgetOf(node, name), value)
 
-function put(node, name, value) {
-  const found = widget(node, name)
-  found.value = value
-  found.callback?.(value)
+/** Takes a link off an input, where one is. */
+function cut(node, name) {
+  const at = node.inputs.findIndex(input => input.name === name && input.link != null)
+  if (at >= 0) node.disconnectInput(at)
 }
 
 /** The nodes that the ingredients come from, first ingredient first, each with how many it has. */
@@ -26,7 +24,7 @@ function sources(mix) {
   const found = []
   for (let node = mix; node; node = from(node, 'mix')) {
     if (node.type !== MIX && !/^ImageMixerAdd/.test(node.type)) return null
-    found.unshift({node, count: node.type === MIX ? node.inputs.filter(one => SOCKET.test(one.name) && one.link != null).length : 1})
+    found.unshift({node, count: node.type === MIX ? pictureSockets(node).length : 1})
   }
   return found
 }
@@ -43,22 +41,21 @@ function take(sheet, {weights, seed}) {
     const own = weights.slice(at, at + count)
     at += count
     if (node.type !== MIX) {
-      put(node, 'weight', own[0])
+      set(node, 'weight', own[0])
       continue
     }
-    const linked = node.inputs.findIndex(one => one.name === 'weights' && one.link != null)
-    if (linked >= 0) node.disconnectInput(linked)
-    put(node, 'pad', format(own))
+    cut(node, 'weights')
+    set(node, 'pad', format(own))
   }
   if (seed != null) {
     const other = from(recipe, 'seed')
-    if (other && other.type !== 'ImageMixerSeed') recipe.disconnectInput(recipe.inputs.indexOf(input(recipe, 'seed')))
     const holder = other?.type === 'ImageMixerSeed' ? other : recipe
-    put(holder, 'seed', seed)
-    const control = widget(holder, 'seed').linkedWidgets?.[0]
+    if (holder === recipe) cut(recipe, 'seed')
+    set(holder, 'seed', seed)
+    const control = widgetOf(holder, 'seed').linkedWidgets?.[0]
     if (control) control.value = 'fixed'
   }
-  put(recipe, 'samples', 1)
+  set(recipe, 'samples', 1)
   changed(app)
   return t('Taken: {0} · seed {1}. Undo brings the old ones back.', format(weights), seed ?? '?')
 }
@@ -90,11 +87,9 @@ class Sheet {
     this.frame.style.maxWidth = `${HIGHEST / this.ratio}px`
     const part = (size, whole) => `${(100 * size) / whole}%`
     const cells = sheet.cells.map(({box: [x, y, w, h], weights, seed}, i) => {
-      const name = weights ? `${format(weights)} · seed ${seed ?? '?'}` : t('picture {0}', i + 1)
-      const cell = make('button', {
-        type: 'button', class: 'imx-cell', disabled: !weights, title: t('Use this one: {0}', name), 'aria-label': t('Use this one: {0}', name),
-        onclick: () => (this.line.textContent = take(this.node, {weights, seed})),
-      })
+      const name = t('Use this one: {0}', weights ? `${format(weights)} · seed ${seed ?? '?'}` : t('picture {0}', i + 1))
+      const use = () => (this.line.textContent = take(this.node, {weights, seed}))
+      const cell = button('', use, {class: 'imx-cell', disabled: !weights, title: name, 'aria-label': name})
       Object.assign(cell.style, {left: part(x, width), top: part(y, height), width: part(w, width), height: part(h, height)})
       return cell
     })
@@ -109,6 +104,6 @@ app.registerExtension({
   name: 'imagemixer.result',
   init: dress,
   nodeCreated(node) {
-    if ((node.comfyClass ?? node.type) === KIND) new Sheet(node)
+    if (node.comfyClass === KIND) new Sheet(node)
   },
 })

@@ -4,7 +4,7 @@
 import {app} from '../../scripts/app.js'
 import {paidJobs, REMOTE} from './lib/estimate.mjs'
 import {keyForm} from './lib/key.mjs'
-import {chain, dress, make, nodeOf, nodes, origin, t} from './lib/page.mjs'
+import {button, chain, dress, home, make, nodeOf, nodes, origin, put, t} from './lib/page.mjs'
 
 const ENGINE = 'ImageMixerLocal'
 const TOAST_MS = 20000
@@ -12,22 +12,21 @@ const TOAST_MS = 20000
 /** A message at the page's edge, with buttons ([text, action] each), until it is closed or some time has gone. */
 function toast(title, line, cures) {
   const close = () => box.remove()
-  const button = (text, onclick) => make('button', {type: 'button', class: 'imx-button', onclick}, text)
   const box = make('div', {class: 'imx-panel imx-toast', role: 'alert', popover: 'manual'},
     make('strong', {}, title), make('p', {}, line),
     make('div', {class: 'imx-foot'}, ...cures.map(([text, act]) => button(text, () => { close(); act() })), button(t('Close'), close)))
   for (const old of document.querySelectorAll('.imx-toast')) old.remove()
-  app.canvas.canvas.parentElement.append(box)
+  home(app).append(box)
   box.showPopover()
   setTimeout(close, TOAST_MS)
 }
 
 function openKeys() {
-  const close = make('button', {type: 'button', class: 'imx-button', onclick: () => dialog.close()}, t('Close'))
-  const dialog = make('dialog', {class: 'imx-panel imx-dialog', 'aria-label': t('Key of the paid service'), onclose: () => dialog.remove()},
-    make('strong', {}, t('Key of the paid service')), keyForm((path, options) => app.api.fetchApi(path, options)), close)
+  const title = t('Key of the paid service')
+  const dialog = make('dialog', {class: 'imx-panel imx-dialog', 'aria-label': title, onclose: () => dialog.remove()},
+    make('strong', {}, title), keyForm(app), button(t('Close'), () => dialog.close()))
   dialog.addEventListener('keydown', event => event.stopPropagation())
-  app.canvas.canvas.parentElement.append(dialog)
+  home(app).append(dialog)
   dialog.showModal()
 }
 
@@ -50,14 +49,13 @@ function loaders(node, seen = new Set()) {
 function cures(node, line) {
   if (/no key for|refuses the key|check the key/i.test(line)) return [[t('Set the key…'), openKeys]]
   if (!node || !/checkpoint|tower|not loaded by|clip/i.test(line)) return []
-  return loaders(node).slice(0, 2).flatMap(({node: loader, widget}) => {
-    const right = widget.options.values.find(file => /image.?mixer/i.test(file) && file !== widget.value)
-    const take = () => {
-      widget.value = right
-      widget.callback?.(right)
+  return loaders(node).slice(0, 2).map(({node: loader, widget}) => {
+    const right = loader.type === 'ImageMixerLoadCheckpoint' && widget.options.values.find(file => /image.?mixer/i.test(file) && file !== widget.value)
+    if (!right) return [t('Show {0}', loader.title), () => goTo(loader)]
+    return [t('Use {0}', right), () => {
+      put(widget, right)
       goTo(loader)
-    }
-    return [right && loader.type === 'ImageMixerLoadCheckpoint' ? [t('Use {0}', right), take] : [t('Show {0}', loader.title), () => goTo(loader)]]
+    }]
   })
 }
 
@@ -96,7 +94,7 @@ app.registerExtension({
   name: 'imagemixer.running',
   init: dress,
   nodeCreated(node) {
-    if ((node.comfyClass ?? node.type) !== REMOTE) return
+    if (node.comfyClass !== REMOTE) return
     const badge = () => {
       const count = jobs.get(node)
       const text = count === undefined ? t('no paid job') : count == null ? t('paid jobs: unknown beforehand')
@@ -104,7 +102,6 @@ app.registerExtension({
       return new globalThis.LGraphBadge({text})
     }
     node.badges?.push(badge)
-    node.imageMixerJobs = () => badge().text
     chain(node, 'onConnectionsChange', reckonSoon)
   },
   afterConfigureGraph: reckonSoon,

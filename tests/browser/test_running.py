@@ -19,7 +19,8 @@ LINKS: list[Link] = [
     ("p", 0, "mix", "images.image0"), ("mix", 0, "recipe", "mix"), ("recipe", 0, "engine", "recipe"),
     ("engine", 0, "save", "images"), ("engine", 1, "save", "report"),
 ]
-_JOBS = "([id]) => app.graph.getNodeById(id).imageMixerJobs()"
+_SAID = """([id, text]) => app.graph.getNodeById(id).badges
+  .some(badge => (typeof badge === 'function' ? badge() : badge).text === text)"""
 
 
 @pytest.mark.parametrize("mode", [pytest.param(mode, marks=pytest.mark.smoke) for mode in MODES])
@@ -66,19 +67,18 @@ def test_paid_jobs_are_counted_before_the_queue(page_of: Callable[[str], ComfyPa
     shown = page_of(mode)
     blend: list[Spec] = [("w", "ImageMixerBlendWeights", (20, 500), {"from": "1", "to": "0.5", "variants": 3})]
     ids = build(shown, [*PAID, *blend], LINKS)
-    said = "([id, text]) => app.graph.getNodeById(id).imageMixerJobs() === text"
-    shown.page.wait_for_function(said, arg=[ids["engine"], "at most 2 paid jobs"])
+    shown.page.wait_for_function(_SAID, arg=[ids["engine"], "at most 2 paid jobs"])
     connect = """([from, to, name]) => { const node = app.graph.getNodeById(to);
       app.graph.getNodeById(from).connect(0, node, node.inputs.findIndex(one => one.name === name));
       app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState() }"""
     shown.page.evaluate(connect, [ids["w"], ids["mix"], "weights"])
-    shown.page.wait_for_function(said, arg=[ids["engine"], "at most 6 paid jobs"])
+    shown.page.wait_for_function(_SAID, arg=[ids["engine"], "at most 6 paid jobs"])
     shown.page.evaluate(
         """([id]) => { app.graph.remove(app.graph.getNodeById(id));
              app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState() }""",
         [ids["save"]],
     )
-    shown.page.wait_for_function(said, arg=[ids["engine"], "no paid job"])
+    shown.page.wait_for_function(_SAID, arg=[ids["engine"], "no paid job"])
     if mode == "vue":
         assert shown.page.get_by_text("no paid job").first.is_visible()
     assert shown.faults == [] and shown.foreign == []

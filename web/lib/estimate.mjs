@@ -17,9 +17,6 @@ export function paidJobs(prompt, info) {
   )
 }
 
-/** The sum of all jobs; null where one is not known beforehand. */
-export const sum = jobs => [...jobs.values()].reduce((total, one) => (total == null || one == null ? null : total + one), 0)
-
 const linkOf = value =>
   Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && Number.isInteger(value[1]) ? value : null
 

@@ -1,26 +1,21 @@
 // The form that sets a key of the paid service. A key goes one way, to the server; nothing here keeps or shows one.
 
-import {make, t} from './page.mjs'
+import {button, make, t} from './page.mjs'
 
 const ROUTE = '/image_mixer/key'
 
-/** The form for all endpoints of this server. `fetchApi(path, options)` asks the server. */
-export function keyForm(fetchApi) {
+/** The form for all endpoints of this server. */
+export function keyForm({api}) {
   const box = make('div', {class: 'imx-panel imx-keys'})
-  const load = async () => {
-    try {
-      const answer = await (await fetchApi('/image_mixer/endpoints')).json()
-      box.replaceChildren(...answer.endpoints.map(endpoint => row(endpoint, fetchApi)))
-      if (answer.error) box.append(make('div', {role: 'alert'}, answer.error))
-    } catch {
-      box.replaceChildren(make('div', {role: 'alert'}, t('The server does not answer.')))
-    }
-  }
-  load()
+  const alert = line => box.append(make('div', {role: 'alert'}, line))
+  api.fetchApi('/image_mixer/endpoints').then(reply => reply.json()).then(({endpoints, error}) => {
+    box.append(...endpoints.map(endpoint => row(endpoint, api)))
+    if (error) alert(error)
+  }).catch(() => alert(t('The server does not answer.')))
   return box
 }
 
-function row({name, has_key: has}, fetchApi) {
+function row({name, has_key: has}, api) {
   const state = make('span', {class: 'imx-state'})
   const said = make('div', {class: 'imx-said', role: 'status'})
   const field = make('input', {
@@ -29,13 +24,12 @@ function row({name, has_key: has}, fetchApi) {
   })
   const show = set => {
     state.textContent = set ? t('set') : t('not set')
-    state.dataset.set = set
     test.disabled = !set
   }
   const ask = async (method, path, fields, line) => {
     said.textContent = t('One moment…')
     try {
-      const reply = await fetchApi(path, {method, headers: {'Content-Type': 'application/json'}, body: JSON.stringify({endpoint: name, ...fields})})
+      const reply = await api.fetchApi(path, {method, headers: {'Content-Type': 'application/json'}, body: JSON.stringify({endpoint: name, ...fields})})
       const answer = await reply.json()
       said.textContent = answer.error ?? answer.line ?? line(answer)
       if (typeof answer.set === 'boolean') show(answer.set)
@@ -48,9 +42,9 @@ function row({name, has_key: has}, fetchApi) {
     field.value = ''
     return key.trim() ? ask('POST', ROUTE, {key: key.trim()}, () => t('The key is set.')) : field.focus()
   }
-  const button = (text, onclick) => make('button', {type: 'button', class: 'imx-button', onclick, 'aria-label': `${text}, ${name}`}, text)
-  const test = button(t('Test'), () => ask('POST', '/image_mixer/test', {}, () => ''))
-  const forget = button(t('Forget'), () =>
+  const named = (text, onclick) => button(text, onclick, {'aria-label': `${text}, ${name}`})
+  const test = named(t('Test'), () => ask('POST', '/image_mixer/test', {}, () => ''))
+  const forget = named(t('Forget'), () =>
     ask('DELETE', ROUTE, {}, ({set}) => (set ? t('The one in the environment stays.') : t('The key is forgotten.'))))
   field.addEventListener('keydown', event => {
     event.stopPropagation()
@@ -58,5 +52,5 @@ function row({name, has_key: has}, fetchApi) {
   })
   show(has)
   return make('div', {class: 'imx-key', role: 'group', 'aria-label': name},
-    make('div', {class: 'imx-name'}, name, ' ', state), make('div', {class: 'imx-ask'}, field, button(t('Set'), save), test, forget), said)
+    make('div', {class: 'imx-name'}, name, ' ', state), make('div', {class: 'imx-ask'}, field, named(t('Set'), save), test, forget), said)
 }

@@ -3,7 +3,7 @@
 
 /** An element with attributes, listeners (`onclick`) and children. */
 export function make(tag, attributes = {}, ...children) {
-  const svg = ['svg', 'path', 'polygon', 'polyline', 'circle', 'line', 'rect'].includes(tag)
+  const svg = ['svg', 'path', 'polygon', 'circle', 'rect'].includes(tag)
   const element = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag)
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
@@ -13,35 +13,37 @@ export function make(tag, attributes = {}, ...children) {
   return element
 }
 
+/** A button of the pack's look, with further attributes. */
+export const button = (text, onclick, attributes = {}) => make('button', {type: 'button', class: 'imx-button', onclick, ...attributes}, text)
+
 /** Sets an attribute only where it changes: the page need not lay out again. */
 export function attribute(element, name, value) {
   if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value)
 }
 
 let words = {}
-const English = text => text
 
 /** `text` in the page's language, with {0}, {1}… filled in. English is the key; see locales/<lang>/main.json. */
 export function t(text, ...values) {
-  return (words[text] ?? English(text)).replace(/\{(\d)\}/g, (_, i) => values[i])
+  return (words[text] ?? text).replace(/\{(\d)\}/g, (_, i) => values[i])
 }
 
-/** Fetches the texts of the page's language, once; English needs none. */
-export function learn(app) {
-  learning ??= (async () => {
-    const language = app.ui?.settings?.getSettingValue('Comfy.Locale') ?? 'en'
-    if (language === 'en') return
-    const all = await (await app.api.fetchApi('/i18n')).json()
-    words = all[language]?.imageMixer ?? {}
-  })().catch(() => {})
-  return learning
+/** Fetches the texts of the page's language; English needs none. */
+async function learn(app) {
+  const language = app.ui?.settings?.getSettingValue('Comfy.Locale') ?? 'en'
+  if (language === 'en') return
+  const all = await (await app.api.fetchApi('/i18n')).json()
+  words = all[language]?.imageMixer ?? {}
 }
-let learning
 
-/** Loads the pack's style sheet, once, beside the canvas: every selector in it begins with imx-. */
+/** Where style sheet, messages and dialogs stand: beside the canvas, so that the page's own document stays as it is. */
+export const home = app => app.canvas.canvas.parentElement
+
+let dressed
+/** Brings the pack's looks and words to the page, once. Every selector of the style sheet begins with imx-. */
 export function dress(app) {
-  const home = app.canvas.canvas.parentElement, href = new URL('../style.css', import.meta.url).href
-  if (!home.querySelector(`link[href="${href}"]`)) home.append(make('link', {rel: 'stylesheet', href}))
+  if (!dressed) home(app).append(make('link', {rel: 'stylesheet', href: new URL('../style.css', import.meta.url).href}))
+  return (dressed ??= learn(app).catch(() => {}))
 }
 
 /** Lets the page see a change by hand, so that undo and the unsaved mark know of it. */
@@ -60,18 +62,18 @@ export function chain(object, name, after) {
   }
 }
 
-/** Every graph of the workflow: the root's, then those of its subgraphs. */
-export function graphs(app) {
-  const root = app.rootGraph ?? app.graph
-  return [root, ...(root?.subgraphs?.values() ?? [])]
+/** Every node of the workflow, in the root graph or a subgraph, that `accept` takes. */
+export function nodes(app, accept) {
+  const root = app.rootGraph
+  return [root, ...root.subgraphs.values()].flatMap(graph => graph.nodes.filter(accept))
 }
 
-/** Every node of the workflow in any graph that `accept` takes. */
-export const nodes = (app, accept) => graphs(app).flatMap(graph => (graph?.nodes ?? []).filter(accept))
+/** What a map by node holds for the nodes of the workflow. */
+export const heldIn = (app, map) => nodes(app, node => map.has(node)).map(node => map.get(node))
 
 /** The node of a run by its id: "7", or "12:7" within subgraph node 12. */
 export function nodeOf(app, id) {
-  let graph = app.rootGraph ?? app.graph
+  let graph = app.rootGraph
   let node = null
   for (const part of String(id).split(':')) {
     node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part)
@@ -80,7 +82,23 @@ export function nodeOf(app, id) {
   return node ?? null
 }
 
-export const linkOf = (graph, id) => (id == null ? null : (graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id] ?? null))
+export const inputOf = (node, name) => node?.inputs?.find(input => input.name === name)
+export const widgetOf = (node, name) => node?.widgets?.find(widget => widget.name === name)
+
+/** The sockets of an Image Mix with a picture; Autogrow shows one link on two of them for a moment while it closes a gap. */
+export function pictureSockets(node) {
+  const seen = new Set()
+  return (node.inputs ?? []).filter(({name, link}) => isPicture(name) && link != null && !seen.has(link) && seen.add(link))
+}
+export const isPicture = name => /^images\.image\d+$/.test(name)
+
+/** Gives a widget a value as a person would. */
+export function put(widget, value) {
+  widget.value = value
+  widget.callback?.(value)
+}
+
+export const linkOf = (graph, id) => graph?.getLink(id) ?? null
 
 /**
  * Where a node's input comes from: {node, slot}, through reroutes, subgraph inputs and outputs; null where nothing is
@@ -90,23 +108,17 @@ export function origin(app, node, input) {
   let graph = node.graph
   let link = linkOf(graph, input?.link)
   for (let depth = 0; link && depth < 50; depth++) {
-    if (Number(link.origin_id) === -10) {
-      const host = nodes(app, other => other.subgraph === graph)[0]
-      if (!host) return null
-      graph = host.graph
-      link = linkOf(graph, host.inputs[link.origin_slot]?.link)
-      continue
-    }
-    const from = graph.getNodeById(link.origin_id)
-    if (!from) return null
-    if (from.subgraph) {
-      const inner = from.subgraph.outputs?.[link.origin_slot]?.linkIds?.[0]
+    const {origin_id: id, origin_slot: slot} = link
+    const outside = Number(id) === -10
+    const from = outside ? nodes(app, other => other.subgraph === graph)[0] : graph.getNodeById(id)
+    if (outside) {
+      graph = from?.graph
+      link = linkOf(graph, from?.inputs[slot]?.link)
+    } else if (from?.subgraph) {
       graph = from.subgraph
-      link = linkOf(graph, inner)
-      continue
-    }
-    if (from.type !== 'Reroute') return {node: from, slot: link.origin_slot}
-    link = linkOf(graph, from.inputs?.[0]?.link)
+      link = linkOf(graph, graph.outputs?.[slot]?.linkIds?.[0])
+    } else if (from?.type === 'Reroute') link = linkOf(graph, from.inputs?.[0]?.link)
+    else return from ? {node: from, slot} : null
   }
   return null
 }
@@ -117,11 +129,13 @@ export function view(app, {filename, subfolder = '', type = 'output'}, small = t
   return app.api.apiURL(`/view?${query}`)
 }
 
-/** What a picture's origin shows: {url, label}; no url where it has made none yet. */
-export function picture(app, from) {
+/** What a picture at a node's input shows: {url, label}; no url where its origin has made none yet. */
+export function picture(app, node, input) {
+  const from = origin(app, node, input)
+  if (!from) return {url: null, label: input.name}
   const label = from.node.outputs?.[from.slot]?.label ?? from.node.title ?? from.node.type
   if (/^LoadImage/.test(from.node.type)) {
-    const value = from.node.widgets?.find(widget => widget.name === 'image')?.value
+    const value = widgetOf(from.node, 'image')?.value
     const [, folder, filename, type] = /^(?:(.*)\/)?([^/]*?)(?: \[(\w+)\])?$/.exec(String(value ?? '')) ?? []
     if (filename) return {url: view(app, {filename, subfolder: folder ?? '', type: type ?? 'input'}), label: filename}
   }
@@ -131,29 +145,39 @@ export function picture(app, from) {
   return {url: made ? view(app, made) : null, label}
 }
 
+/** Adds an element to a node as a widget of a type. `options` are those of the page's own addDOMWidget. */
+export function addElement(app, node, name, type, element, options) {
+  passOn(app, element)
+  keepShown(node, element, name)
+  return node.addDOMWidget(name, type, element, {hideOnZoom: false, ...options})
+}
+
 /**
  * Adds an element to a node that is no value of it: not saved and not in the prompt. It must be the node's last widget:
  * front end 1.47 leaves a hole in the saved values where such a widget stands. `height()` is asked in classic mode.
  */
 export function addPanel(app, node, name, element, height) {
-  passOn(app, element)
-  keepShown(node, element, name)
-  const widget = node.addDOMWidget(name, `image_mixer_${name}`, element, {
-    serialize: false, getMinHeight: height, getValue: () => '', setValue: () => {}, hideOnZoom: false,
-  })
-  widget.serialize = false
-  return widget
+  const options = {serialize: false, getMinHeight: height, getValue: () => '', setValue: () => {}}
+  addElement(app, node, name, `image_mixer_${name}`, element, options).serialize = false
 }
 
-/** Makes a node at least as high as it must be. */
-export function grow(node) {
-  const wanted = node.computeSize()
-  if (wanted[1] > node.size[1]) node.setSize([node.size[0], wanted[1]])
+/** Makes a node at least as large as it must be, `more` pixels higher; one that the person made larger stays so. */
+export function grow(node, more = 0) {
+  const [width, height] = node.computeSize()
+  const wanted = [Math.max(node.size[0], width), Math.max(node.size[1], height + more)]
+  if (wanted.some((length, axis) => length > node.size[axis])) node.setSize(wanted)
 }
+
+/** Calls `show` after what may change a node's inputs or widgets, and after a widget was changed by hand. */
+export function follow(node, show) {
+  for (const moment of ['onConfigure', 'onAdded', 'onConnectionsChange']) chain(node, moment, () => queueMicrotask(show))
+  for (const widget of node.widgets ?? []) chain(widget, 'callback', show)
+}
+
+const classic = () => !globalThis.LiteGraph.vueNodesMode
 
 /** Passes wheel and middle button on to the classic canvas, which a widget of HTML would keep them from. */
-export function passOn(app, element) {
-  const classic = () => !globalThis.LiteGraph?.vueNodesMode
+function passOn(app, element) {
   element.addEventListener('wheel', event => {
     const scrolls = event.target.closest?.('[data-scrolls]')
     if (classic() && !(scrolls && scrolls.scrollHeight > scrolls.clientHeight)) {
@@ -161,9 +185,9 @@ export function passOn(app, element) {
       app.canvas.processMouseWheel(event)
     }
   }, {passive: false})
-  for (const [kind, method] of [['pointerdown', 'processMouseDown'], ['pointermove', 'processMouseMove'], ['pointerup', 'processMouseUp']])
-    element.addEventListener(kind, event => {
-      if (classic() && (event.button === 1 || event.buttons & 4)) app.canvas[method](event)
+  for (const move of ['Down', 'Move', 'Up'])
+    element.addEventListener(`pointer${move.toLowerCase()}`, event => {
+      if (classic() && (event.button === 1 || event.buttons & 4)) app.canvas[`processMouse${move}`](event)
     })
 }
 
@@ -171,12 +195,11 @@ export function passOn(app, element) {
  * Keeps a widget's element on the screen in Vue mode. A graph that is loaded over another (undo, another workflow) gives
  * its nodes the same ids; the page then keeps its components, and with them the elements of widgets that are gone.
  */
-export function keepShown(node, element, name) {
+function keepShown(node, element, name) {
   element.dataset.imx = name
   const look = () => {
-    if (!globalThis.LiteGraph?.vueNodesMode || element.isConnected || !node.graph) return
-    const stale = document.querySelector(`[data-node-id="${node.id}"] [data-imx="${name}"]`)
-    if (stale && stale !== element) stale.replaceWith(element)
+    if (classic() || element.isConnected || !node.graph) return
+    document.querySelector(`[data-node-id="${node.id}"] [data-imx="${name}"]`)?.replaceWith(element)
   }
   chain(node, 'onAdded', () => [0, 60, 250].forEach(wait => setTimeout(() => requestAnimationFrame(look), wait)))
 }

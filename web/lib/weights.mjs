@@ -41,15 +41,16 @@ export function followed(row, before, after) {
 
 /** Each weight's part of the sum of magnitudes. */
 export function shares(row) {
-  const total = row.reduce((sum, weight) => sum + Math.abs(weight), 0)
-  return row.map(weight => (total ? Math.abs(weight) / total : 0))
+  const sizes = row.map(Math.abs)
+  const total = sum(sizes)
+  return sizes.map(size => (total ? size / total : 0))
 }
 
 /** How a row is scaled, in the words of the nodes. */
 export function normalisation(row) {
   const near = (a, b) => Math.abs(a - b) < 0.0015
   if (near(Math.max(...row.map(Math.abs)), 1)) return 'max to 1'
-  return near(row.reduce((sum, weight) => sum + weight, 0), 1) ? 'sum to 1' : 'as given'
+  return near(sum(row), 1) ? 'sum to 1' : 'as given'
 }
 
 /** The corner of each of `count` pictures, in a square from -1 to 1: a line for two, else a polygon from the top on. */
@@ -64,16 +65,14 @@ export function corners(count) {
 
 /** Where the puck stands for a row: the weighted mean of the corners, the middle where nothing has a weight. */
 export function puckAt(row, places) {
-  const positive = row.map(weight => Math.max(0, weight))
-  const total = positive.reduce((sum, weight) => sum + weight, 0)
-  if (!total) return [0, 0]
-  return [0, 1].map(axis => places.reduce((sum, place, i) => sum + positive[i] * place[axis], 0) / total)
+  const parts = shares(row.map(weight => Math.max(0, weight)))
+  return [0, 1].map(axis => sum(places.map((place, i) => parts[i] * place[axis])))
 }
 
 /** The nearest point to `point` in the polygon of `places`. */
 export function within(point, places) {
   if (places.length < 2) return places[0] ?? [0, 0]
-  const edges = places.length === 2 ? [places] : places.map((place, i) => [place, places[(i + 1) % places.length]])
+  const edges = places.map((place, i) => [place, places[(i + 1) % places.length]])
   if (places.length > 2 && edges.every(([a, b]) => cross(a, b, point) >= 0)) return point
   const candidates = edges.map(([a, b]) => {
     const along = [b[0] - a[0], b[1] - a[1]]
@@ -94,22 +93,14 @@ export function sharesAt(point, places) {
   const reach = places.map(place => distance(place, [x, y]))
   const on = reach.findIndex(r => r < 1e-6)
   if (on >= 0) return places.map((_, i) => (i === on ? 1 : 0))
-  if (count === 2) return [reach[1], reach[0]].map(r => r / (reach[0] + reach[1]))
-  const edge = places.findIndex((place, i) => Math.abs(cross(place, places[(i + 1) % count], [x, y])) < 1e-9)
-  if (edge >= 0) {
-    const next = (edge + 1) % count
-    const whole = reach[edge] + reach[next]
-    return places.map((_, i) => (i === edge ? reach[next] / whole : i === next ? reach[edge] / whole : 0))
-  }
+  if (count === 2) return shares([reach[1], reach[0]])
+  // On an edge the tangent of the half angle between its ends is as good as infinite: they share all.
   const half = places.map((place, i) => {
     const other = places[(i + 1) % count]
-    const a = [place[0] - x, place[1] - y]
-    const b = [other[0] - x, other[1] - y]
-    return Math.tan(Math.atan2(a[0] * b[1] - a[1] * b[0], a[0] * b[0] + a[1] * b[1]) / 2)
+    const dot = (place[0] - x) * (other[0] - x) + (place[1] - y) * (other[1] - y)
+    return Math.tan(Math.atan2(cross([x, y], place, other), dot) / 2)
   })
-  const raw = reach.map((r, i) => (half[(i + count - 1) % count] + half[i]) / r)
-  const total = raw.reduce((sum, value) => sum + value, 0)
-  return raw.map(value => value / total)
+  return shares(reach.map((r, i) => (half[(i + count - 1) % count] + half[i]) / r))
 }
 
 /** The row for a puck: `max to 1` among the pictures that are not locked; a locked one keeps its weight. */
@@ -153,22 +144,20 @@ export function sweepRows(pattern, variants, ingredients) {
 
 /** The rows of Sweep Weights. */
 export function sweep(ingredients, pattern, variants, seed = 0) {
-  const single = k => Array.from({length: ingredients}, (_, i) => (i === k ? 1 : 0))
-  if (pattern === 'one at a time') return Array.from({length: ingredients}, (_, k) => single(k))
-  if (pattern === 'ramp')
-    return Array.from({length: variants}, (_, i) => {
-      const at = i * (ingredients - 1)
-      const low = variants === 1 ? 0 : Math.floor(at / (variants - 1))
-      const share = variants === 1 ? 0 : (at % (variants - 1)) / (variants - 1)
-      return single(low).map((one, k) => (k === low ? one - share : k === low + 1 ? share : 0))
-    })
+  const count = sweepRows(pattern, variants, ingredients)
   if (pattern === 'random') {
     const draw = generator(seed)
-    return Array.from({length: variants}, () => {
+    return Array.from({length: count}, () => {
       const cuts = [0, ...Array.from({length: ingredients - 1}, draw).sort((a, b) => a - b), 1]
       return cuts.slice(1).map((cut, k) => cut - cuts[k])
     })
   }
+  // One at a time is a ramp of as many rows as ingredients.
+  if (pattern !== 'simplex')
+    return Array.from({length: count}, (_, i) => {
+      const place = count > 1 ? (i * (ingredients - 1)) / (count - 1) : 0
+      return Array.from({length: ingredients}, (_, k) => Math.max(0, 1 - Math.abs(place - k)))
+    })
   const whole = steps(ingredients, variants)
   const rows = []
   const fill = (head, left) => {
@@ -212,20 +201,15 @@ function generator(seed) {
       i = 1
     }
   }
-  for (let k = 0, j = 0; k < words; k++, j = (j + 1) % key.length)
-    step((state[i] ^ Math.imul(stirred(i), 1664525)) + key[j] + j)
+  for (let k = 0; k < words; k++) step((state[i] ^ Math.imul(stirred(i), 1664525)) + key[k % key.length] + (k % key.length))
   for (let k = 1; k < words; k++) step((state[i] ^ Math.imul(stirred(i), 1566083941)) - i)
   state[0] = 0x80000000
-  let next = words
+  let at = 0
   const word = () => {
-    if (next === words) {
-      for (let k = 0; k < words; k++) {
-        const y = (state[k] & 0x80000000) | (state[(k + 1) % words] & 0x7fffffff)
-        state[k] = state[(k + 397) % words] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0)
-      }
-      next = 0
-    }
-    let y = state[next++]
+    const next = (at + 1) % words
+    const twist = (state[at] & 0x80000000) | (state[next] & 0x7fffffff)
+    let y = (state[at] = state[(at + 397) % words] ^ (twist >>> 1) ^ (twist & 1 ? 0x9908b0df : 0))
+    at = next
     y ^= y >>> 11
     y ^= (y << 7) & 0x9d2c5680
     y ^= (y << 15) & 0xefc60000
@@ -234,5 +218,6 @@ function generator(seed) {
   return () => ((word() >>> 5) * 67108864 + (word() >>> 6)) / 9007199254740992
 }
 
+const sum = numbers => numbers.reduce((total, number) => total + number, 0)
 const distance = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1])
 const cross = (a, b, p) => (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0])
