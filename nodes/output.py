@@ -30,6 +30,7 @@ class ImageMixerSheet(io.ComfyNode):
             category=_DRAWER,
             description="All images on one sheet, each with its caption.",
             search_aliases=["grid", "montage", "compare", "xy plot"],
+            is_output_node=True,
             is_input_list=True,
             inputs=[
                 io.Image.Input("images", tooltip="The pictures: batches and lists of any sizes."),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import runpy
 import sys
 from pathlib import Path
@@ -26,10 +25,11 @@ from PIL import Image  # noqa: E402
 FOLDER = ROOT / "web" / "docs" / "pictures"
 PREFIX = "ImageMixer"
 MARGIN = 14
+BADGE = 14
+"""What a badge adds above a node in classic mode, in pixels."""
+
 QUALITY = 80
 VIEW = (1500, 1300)
-_seeds = itertools.count(4)
-"""A run that the server has in its cache sends the page no sheet."""
 
 _BOX = """
 ([id, vue]) => {
@@ -63,8 +63,7 @@ def scene(kind: str) -> tuple[list[Spec], list[Link]]:
             ("demo", "ImageMixerDemoModel", (-1900, 0), {}),
             ("sweep", "ImageMixerSweepWeights", (-1900, 500), {"variants": 4}),
             ("mix", "ImageMixerMix", (-1500, 0), {}),
-            ("recipe", "ImageMixerRecipe", (-1100, 0), {"width": 64, "height": 64, "steps": 20, "samples": 2,
-                                                    "seed": next(_seeds)}),
+            ("recipe", "ImageMixerRecipe", (-1100, 0), {"width": 64, "height": 64, "steps": 20, "samples": 2, "seed": 4}),
             ("engine", "ImageMixerLocal", (-700, 0), {}),
             ("save", "ImageMixerSave", (1700, 0), {}),
         ]
@@ -94,7 +93,7 @@ def picture(shown: ComfyPage, kind: str, vue: bool) -> Image.Image:
     shown.page.wait_for_timeout(SETTLED_MS)
     left, top, width, height = shown.page.evaluate(_BOX, [ids[kind], vue])
     box: Any = {
-        "x": left - MARGIN, "y": top - MARGIN, "width": width + 2 * MARGIN, "height": height + 2 * MARGIN,
+        "x": left - MARGIN, "y": top - MARGIN - BADGE, "width": width + 2 * MARGIN, "height": height + 2 * MARGIN + BADGE,
     }  # fmt: skip
     return Image.open(io.BytesIO(shown.page.screenshot(clip=box))).convert("RGB")
 

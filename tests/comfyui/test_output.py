@@ -50,6 +50,14 @@ def test_a_sheet_of_a_list_is_saved_once_with_all_reports(live: Live) -> None:
         assert report["images"][0]["seed"] == 5 + number
 
 
+def test_a_sheet_is_told_again_from_the_cache_and_needs_no_save_node(live: Live) -> None:
+    prompt = seeds_graph(2)
+    del prompt["kept"], prompt["save"]
+    first, again = (live.good(prompt)["sheet"]["image_mixer_sheet"] for _ in range(2))
+    assert first == again
+    assert [cell["seed"] for cell in first[0]["cells"]] == [5, 6]
+
+
 def test_names_go_on_over_the_batches_of_a_list(live: Live) -> None:
     prompt = seeds_graph(2)
     prompt["recipe"]["inputs"]["samples"] = 2
