@@ -56,6 +56,8 @@ def scene(kind: str) -> tuple[list[Spec], list[Link]]:
         specs[0] = (kind, kind, (620, 260), {"pad": "1, 0.62, 0.3"})
         specs += [(f"p{i}", "LoadImage", (-900, 260 + 400 * i), {"image": name}) for i, name in enumerate(FILES)]
         links += [(f"p{i}", 0, kind, f"images.image{i}") for i in range(len(FILES))]
+    if kind == "ImageMixerLoadCheckpoint":
+        specs[0] = (kind, kind, (620, 260), {"file": "image-mixer-full.ckpt"})
     if kind == "ImageMixerSweepWeights":
         specs[0] = (kind, kind, (620, 260), {"ingredients": 3, "pattern": "simplex", "variants": 36})
     if kind == "ImageMixerSheet":
