@@ -197,7 +197,7 @@ class ComfyPage:
         self.faults.clear()
         self.foreign.clear()
         self.page.get_by_role("button", name="Templates", exact=True).click()
-        self.page.get_by_text("image-mixer", exact=True).first.click()
+        self.page.get_by_role("dialog").get_by_text("image-mixer", exact=True).click()
         self.page.get_by_test_id(f"template-workflow-{file.stem}").click()
         self.wait_for(json.loads(file.read_text(encoding="utf-8"))["nodes"])
 
