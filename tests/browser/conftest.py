@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
-from image_mixer.tests.browser.pages import ComfyPage, chromium, comfy_page, pack_server
+from image_mixer.tests.browser.pages import ComfyPage, chromium, comfy_page, pack_server, stand_in
+from image_mixer.tests.service.app import Service
 from image_mixer.tools.comfy_tool.server import Server
 from playwright.sync_api import Browser
 
@@ -17,8 +18,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    with pack_server() as started:
+def service() -> Iterator[Service]:
+    with stand_in() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def server(service: Service) -> Iterator[Server]:
+    with pack_server(service) as started:
         yield started
 
 

@@ -77,6 +77,19 @@ _FIT = """
   return [...corner(box[0], box[1]), ...corner(box[2], box[3])];
 }
 """
+_FREE = """
+() => {
+  const room = app.canvas.canvas.getBoundingClientRect();
+  for (let y = room.bottom - 60; y > room.top; y -= 40)
+    for (let x = room.right - 300; x > room.left; x -= 40) {
+      const [left, top] = app.canvas.convertEventToCanvasOffset({clientX: x, clientY: y});
+      if (document.elementFromPoint(x, y) === app.canvas.canvas && !app.graph.getNodeOnPos(left, top)) return {x, y};
+    }
+}
+"""
+_HAS = """
+kinds => app.graph.nodes.map(node => `${node.id} ${node.type}`).sort().join() === kinds.join()
+"""
 _BOXES = """
 () => app.graph.nodes.map(node => {
   const [x, y, width, height] = node.boundingRect;
@@ -109,26 +122,39 @@ values => {
 """
 
 
+def server_in(base: Path) -> Server:
+    """A server with this pack and the probe in a new base directory, not started; it holds the stand-in's key."""
+    (base / "custom_nodes").mkdir(parents=True)
+    (base / "custom_nodes" / "image-mixer-probe").symlink_to(PROBE, target_is_directory=True)
+    front_end = os.environ.get(FRONT_END_VARIABLE)
+    return Server(
+        base=base,
+        env={"MODELSLAB_API_KEY": DEMO_KEY},
+        extra_args=["--front-end-root", front_end] if front_end else [],
+    )
+
+
 @contextlib.contextmanager
-def pack_server() -> Iterator[Server]:
-    """A ComfyUI with this pack, the probe, random models under the workflows' names, the photographs as inputs, and a
-    stand-in of the paid service under the name of its built-in endpoint."""
+def stand_in() -> Iterator[Service]:
+    """A stand-in of the paid service, which counts what was paid for."""
+    with Service().start() as service:
+        yield service
+        service.shutdown()
+
+
+@contextlib.contextmanager
+def pack_server(service: Service | None = None) -> Iterator[Server]:
+    """A ComfyUI with this pack, the probe, random models under the workflows' names, the photographs as inputs, and
+    `service`, or a stand-in of its own, under the name of the paid service's built-in endpoint."""
     with (
         tempfile.TemporaryDirectory(prefix="image-mixer-browser-", ignore_cleanup_errors=True) as scratch,
-        Service().start() as service,
+        contextlib.nullcontext(service) if service else stand_in() as paid,
     ):
         base = Path(scratch).resolve()
-        profiles = write_profiles(base, {"modelslab v6": f"{service.base}/api/v6"})
+        profiles = write_profiles(base, {"modelslab v6": f"{paid.base}/api/v6"})
         with profiles.open("a", encoding="utf-8") as file:
-            file.write(f'[endpoints.keyless]\nbase_url = "{service.base}/api/v6"\ncredential = "{KEYLESS}"\n')
-        front_end = os.environ.get(FRONT_END_VARIABLE)
-        server = Server(
-            base=base,
-            env={"MODELSLAB_API_KEY": DEMO_KEY},
-            extra_args=["--front-end-root", front_end] if front_end else [],
-        )
-        (base / "custom_nodes").mkdir()
-        (base / "custom_nodes" / "image-mixer-probe").symlink_to(PROBE, target_is_directory=True)
+            file.write(f'[endpoints.keyless]\nbase_url = "{paid.base}/api/v6"\ncredential = "{KEYLESS}"\n')
+        server = server_in(base)
         script = Path(__file__).with_name("write_models.py")
         command = [str(part) for part in (server.install.python, script, server.install.comfyui, base)]
         with subprocess.Popen(command, cwd=base, env=clean_environment()) as writer, server:
@@ -137,7 +163,6 @@ def pack_server() -> Iterator[Server]:
             for photograph in PHOTOGRAPHS:
                 server.client.upload_image(photograph, subfolder="")
             yield server
-        service.shutdown()
 
 
 @contextlib.contextmanager
@@ -167,6 +192,31 @@ class ComfyPage:
         self.fit()
         self.page.wait_for_timeout(SETTLED_MS)
 
+    def open_template(self, file: Path) -> None:
+        """Open a template as a person does: by clicks in the template browser."""
+        self.faults.clear()
+        self.foreign.clear()
+        self.page.get_by_role("button", name="Templates", exact=True).click()
+        self.page.get_by_role("dialog").get_by_text("image-mixer", exact=True).click()
+        self.page.get_by_test_id(f"template-workflow-{file.stem}").click()
+        self.wait_for(json.loads(file.read_text(encoding="utf-8"))["nodes"])
+
+    def drop(self, file: Path) -> None:
+        """Drop a file on the canvas, beside every node, as the system's own drag does."""
+        where = self.page.evaluate(_FREE)
+        dragged = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        session = self.page.context.new_cdp_session(self.page)
+        for kind in ("dragEnter", "dragOver", "drop"):
+            session.send("Input.dispatchDragEvent", {"type": kind, **where, "data": dragged})
+        session.detach()
+
+    def wait_for(self, nodes: list[dict[str, Any]]) -> None:
+        """Wait until the canvas has just these nodes, and settle."""
+        kinds = sorted(f"{node['id']} {node['type']}" for node in nodes)
+        self.page.wait_for_function(_HAS, arg=kinds)
+        self.fit()
+        self.page.wait_for_timeout(SETTLED_MS)
+
     def fit(self) -> dict[str, float]:
         """Bring the whole graph into view; gives its rectangle on the screen."""
         left, top, right, bottom = self.page.evaluate(_FIT)
@@ -192,7 +242,12 @@ class ComfyPage:
         self.page.evaluate(_SET, values)
 
     def run(self) -> dict[str, Any]:
-        """Queue the graph through the page and wait; gives the outputs by node from the server's history."""
+        """Queue the graph through the page and wait; gives the outputs by node."""
+        outputs: dict[str, Any] = self.record()["outputs"]
+        return outputs
+
+    def record(self) -> dict[str, Any]:
+        """Queue the graph through the page and wait; gives the server's record of the run."""
         self.page.evaluate(_LISTEN)
         self.page.evaluate("() => app.queuePrompt(0, 1)")
         try:
@@ -201,14 +256,16 @@ class ComfyPage:
             raise AssertionError(f"the run did not end; the page's faults: {self.faults}") from error
         outcome = self.page.evaluate("() => window.outcome")
         assert outcome["kind"] == "execution_success", outcome["detail"].get("exception_message", outcome)
-        prompt_id = outcome["detail"]["prompt_id"]
+        return self.record_of(outcome["detail"]["prompt_id"])
+
+    def record_of(self, prompt_id: str) -> dict[str, Any]:
+        """The server's record of a run that has ended. The page hears of the end before the history has it."""
         deadline = time.monotonic() + HISTORY_SECONDS
         while prompt_id not in (history := self.server.client.get(f"/history/{prompt_id}")):
-            # The page hears of the success before the history has it.
             assert time.monotonic() < deadline, "the run is not in the server's history"
             time.sleep(0.05)
-        outputs: dict[str, Any] = history[prompt_id]["outputs"]
-        return outputs
+        record: dict[str, Any] = history[prompt_id]
+        return record
 
 
 @contextlib.contextmanager
