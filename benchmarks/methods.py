@@ -78,13 +78,15 @@ def weights_of(count: int) -> tuple[float, ...]:
     return tuple(1.0 - i / 8 for i in range(count))
 
 
-def forward_of(conditioned: tuple[Any, Any, Any], side: int, guidance: float) -> Callable[[Callable[[Any], Any]], None]:
+def forward_of(
+    conditioned: tuple[Any, Any, Any], side: int, guidance: float, channels: int = 4, noisiest: float = 5.0
+) -> Callable[[Callable[[Any], Any]], None]:
     """A run of one step of ComfyUI's sampling. What it gives is called with a function that runs the step handed to it."""
     import comfy.samplers
     import torch
 
     model, positive, negative = conditioned
-    x = torch.randn(1, 4, side, side, generator=torch.Generator().manual_seed(3))
+    x = torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(3))
 
     def run(around: Callable[[Any], Any]) -> None:
         def once(wrapped: Any, _x: Any, sigmas: Any, extra_args: Any = None, **_: Any) -> Any:
@@ -94,13 +96,18 @@ def forward_of(conditioned: tuple[Any, Any, Any], side: int, guidance: float) ->
         guider.set_conds(positive, negative)
         guider.set_cfg(guidance)
         sampler = comfy.samplers.KSAMPLER(once)
-        guider.sample(torch.zeros_like(x), torch.zeros_like(x), sampler, torch.tensor([5.0, 0.0]), disable_pbar=True)
+        guider.sample(torch.zeros_like(x), torch.zeros_like(x), sampler, torch.tensor([noisiest, 0.0]), disable_pbar=True, seed=0)
 
     return run
 
 
 def operations(conditioned: tuple[Any, Any, Any]) -> Counter[str]:
     """What one guided step asks of the device, by the operation's name."""
+    return operations_of(forward_of(conditioned, SMALL, 3.0))
+
+
+def operations_of(run: Callable[[Callable[[Any], Any]], None]) -> Counter[str]:
+    """What the step of `forward_of` asks of the device, by the operation's name."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -115,7 +122,7 @@ def operations(conditioned: tuple[Any, Any, Any]) -> Counter[str]:
         with Counting():
             return step()
 
-    forward_of(conditioned, SMALL, 3.0)(around)
+    run(around)
     return counted
 
 

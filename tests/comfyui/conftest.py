@@ -14,6 +14,9 @@ if COMFYUI and COMFYUI not in sys.path:
     sys.path.insert(0, COMFYUI)
 sys.path.insert(0, str(Path(__file__).parent / "probe"))
 
+# As ComfyUI's main does: in older versions nodes.py puts the folder comfy, which has a utils of its own, first on the path.
+import utils.install_util  # noqa: E402, F401  # isort: skip
+
 import comfy.cli_args  # noqa: E402
 
 comfy.cli_args.args.cpu = True

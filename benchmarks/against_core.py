@@ -1,0 +1,168 @@
+"""bench against_core: what unclip, redux and reference add to a forward, beside core's own nodes for the same pictures.
+
+Micro models of random numbers (a Flux of two blocks, an SDXL of 64 channels) on the CPU and one thread. Core's nodes know no
+weights in `redux` chained with `multiply` and in reference latents, so they do the least that can be done with as many
+tokens; ours carry unequal weights. Operations are those that reach a device in one forward of ComfyUI's sampling.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import _measure
+from _measure import figure
+from methods import forward_of, operations_of, weights_of
+
+ROUNDS = 10
+COUNTS = (1, 2, 4)
+SIDE = 64
+SEEN, TOKENS_A_SIDE = 24, 27
+
+
+def embeddings_of(encoded: list[Any], weights: tuple[float, ...]) -> Any:
+    """Embeddings of so many pictures whose towers' answers are given."""
+    from image_mixer.local.towers import Embeddings
+    from image_mixer.mixing.mix import Ingredient, Mix, Picture
+
+    ingredients = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in range(len(encoded)))
+    return Embeddings(Mix(ingredients, (weights,)), tuple(encoded))
+
+
+def drawn(seed: int, *shape: int) -> Any:
+    """Normal numbers of that shape."""
+    import torch
+
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def redux(count: int) -> dict[str, Any]:
+    """Conditionings of so many pictures of 729 tokens: the plain model's, core's and ours."""
+    import comfy.sd
+    import micro_flux
+    import random_model
+    from comfy.ldm.flux.redux import ReduxImageEncoder
+    from image_mixer.local import engine
+    from image_mixer.local.towers import Encoded
+
+    import nodes
+
+    encoder = ReduxImageEncoder(SEEN, micro_flux.CONTEXT)
+    encoder.load_state_dict(random_model.random_state(encoder, 5))
+    style = comfy.sd.StyleModel(encoder.requires_grad_(False))
+    model, text = micro_flux.build(), micro_flux.text(tokens=256)
+    seen = [drawn(index, 1, TOKENS_A_SIDE**2, SEEN) for index in range(count)]
+    chained = text
+    for one in seen:
+        answer = SimpleNamespace(last_hidden_state=one)
+        (chained,) = nodes.StyleModelApply().apply_stylemodel(chained, style, answer, 1.0, "multiply")
+
+    def ours(combine: str) -> Any:
+        embeddings = embeddings_of([Encoded(last=one) for one in seen], weights_of(count))
+        return engine.apply(model, text, text, embeddings, None, style, "redux", 1.0, {"combine": combine})
+
+    return {
+        "plain": (model, text, text),
+        "core": (model, chained, text),
+        "concatenate": ours("concatenate"),
+        "weighted_sum": ours("weighted sum"),
+    }
+
+
+def reference(count: int) -> dict[str, Any]:
+    """Conditionings of so many references of the picture's own size."""
+    import edit_models
+    import node_helpers
+    from image_mixer.local import engine
+    from image_mixer.local.towers import Encoded
+
+    model = edit_models.build("flux")
+    text = [[drawn(1, 1, 256, edit_models.TEXT), {"pooled_output": drawn(2, 1, edit_models.POOLED)}]]
+    latents = [drawn(10 + index, 1, 16, SIDE, SIDE) for index in range(count)]
+    core = node_helpers.conditioning_set_values(text, {"reference_latents": latents}, append=True)
+    embeddings = embeddings_of([Encoded(latent=latent) for latent in latents], weights_of(count))
+    return {
+        "plain": (model, text, text),
+        "core": (model, core, text),
+        "weighted": engine.apply(model, text, text, embeddings, None, None, "reference", 1.0),
+    }
+
+
+def unclip(count: int) -> dict[str, Any]:
+    """Conditionings of so many vectors in SDXL's pooled embedding."""
+    import micro_unclip
+    import node_helpers
+    from image_mixer.local import engine
+    from image_mixer.local.towers import Encoded
+
+    model, text = micro_unclip.build("sdxl"), micro_unclip.text("sdxl")
+    vectors = [drawn(20 + index, micro_unclip.WIDTHS["sdxl"]) for index in range(count)]
+    core = text
+    for vector in vectors:
+        given = {
+            "clip_vision_output": SimpleNamespace(image_embeds=vector[None]), "strength": 1.0, "noise_augmentation": 0.0,
+        }  # fmt: skip
+        core = node_helpers.conditioning_set_values(core, {"unclip_conditioning": [given]}, append=True)
+    embeddings = embeddings_of([Encoded(vector) for vector in vectors], weights_of(count))
+    return {
+        "plain": (model, text, text),
+        "core": (model, core, text),
+        "average": engine.apply(model, text, text, embeddings, None, None, "unclip", 1.0),
+    }
+
+
+SCENES: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
+    "redux": (redux, 16), "reference": (reference, 16), "unclip": (unclip, 4)
+}
+"""What makes the cases of each method, and the channels of its latents."""
+
+
+def measured(method: str, count: int) -> dict[str, Any]:
+    """Operations beyond the plain model's and processor time over core's nodes, each case once a round in turned order."""
+    scene, channels = SCENES[method]
+    cases = scene(count)
+    counted = {
+        name: operations_of(forward_of(case, SIDE, 1.0, channels, noisiest=1.0)).total() for name, case in cases.items()
+    }
+    spent: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(ROUNDS + 1):
+        for name in list(cases)[:: 1 if number % 2 else -1]:
+
+            def timed(step: Callable[[], Any], name: str = name) -> Any:
+                made = []
+                spent[name].append(_measure.processor_seconds(lambda: made.append(step())))
+                return made[0]
+
+            forward_of(cases[name], SIDE, 1.0, channels, noisiest=1.0)(timed)
+    figures = {}
+    for name in list(cases)[2:]:
+        ratios = [one / other for one, other in zip(spent[name][1:], spent["core"][1:], strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        key = f"{method}_{name}_{count}"
+        figures[f"{key}_ops"] = figure(counted[name] - counted["plain"], None, "operations")
+        figures[f"{key}_core_ops"] = figure(counted["core"] - counted["plain"], None, "operations")
+        figures[f"{key}_time_ratio"] = figure(middle, None, "over core's nodes")
+        figures[f"{key}_time_spread"] = figure(high - low, None, "between quartiles")
+    return figures
+
+
+def main(arguments: list[str]) -> None:
+    """Measure every method, or the one that is named."""
+    import torch
+
+    figures: dict[str, Any] = {}
+    with torch.inference_mode():
+        for method in arguments or SCENES:
+            for count in COUNTS:
+                figures |= measured(method, count)
+    _measure.report(figures)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    _measure.in_comfyui()
+    main(sys.argv[1:])
