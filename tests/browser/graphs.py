@@ -61,3 +61,10 @@ def weights_in_prompt(shown: ComfyPage) -> list[float]:
 def weights_on_screen(shown: ComfyPage) -> list[float]:
     """The numbers that stand in the pad's fields."""
     return [float(text) for text in shown.page.eval_on_selector_all(".imx-number", "all => all.map(one => one.value)")]
+
+
+def sent(prompt: dict[str, Any]) -> dict[str, Any]:
+    """What the server reads of a prompt: classes and inputs, by node."""
+    return {
+        str(number): {"class_type": node["class_type"], "inputs": node["inputs"]} for number, node in prompt.items()
+    }

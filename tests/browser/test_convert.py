@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from image_mixer.tests.browser.graphs import sent
 from image_mixer.tests.browser.pages import WORKFLOWS, ComfyPage
 from image_mixer.tools.comfy_tool.convert import convert
 from image_mixer.tools.comfy_tool.server import Server
@@ -24,10 +24,3 @@ def test_the_runner_sends_what_the_page_sends(page_of: Callable[[str], ComfyPage
     page.open_workflow(file)
     converted = convert(json.loads(file.read_text(encoding="utf-8")), server.client.get("/object_info"))
     assert sent(converted) == sent(page.prompt())
-
-
-def sent(prompt: dict[str, Any]) -> dict[str, Any]:
-    """What the server reads of a prompt: classes and inputs, by node."""
-    return {
-        str(number): {"class_type": node["class_type"], "inputs": node["inputs"]} for number, node in prompt.items()
-    }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_mixer.tests.browser.graphs import Link, Spec, build, weights_in_prompt, weights_on_screen
+from image_mixer.tests.browser.graphs import Link, Spec, build, sent, weights_in_prompt, weights_on_screen
 from image_mixer.tests.browser.pages import MODES, ROOT, ComfyPage
 
 TEMPLATE = ROOT / "workflows" / "unclip.json"
@@ -43,11 +43,6 @@ def emptied(shown: ComfyPage) -> None:
     """Leave nothing on the canvas."""
     shown.page.evaluate("() => { app.canvas.setGraph(app.rootGraph); app.graph.clear(); app.canvas.setDirty(true, true) }")
     shown.page.wait_for_timeout(200)
-
-
-def sent(prompt: dict[str, Any]) -> dict[str, Any]:
-    """What the server reads of a prompt: classes and inputs, by node."""
-    return {key: {"class_type": node["class_type"], "inputs": node["inputs"]} for key, node in prompt.items()}
 
 
 def built(shown: ComfyPage) -> list[dict[str, Any]]:
@@ -89,7 +84,7 @@ def test_a_workflow_file(shown: ComfyPage, mode: str) -> None:
     assert shown.faults == [] and shown.foreign == []
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ["classic", pytest.param("vue", marks=pytest.mark.smoke)])
 def test_a_prompt_in_api_format(shown: ComfyPage, mode: str, tmp_path: Path) -> None:
     nodes = built(shown)
     prompt = shown.prompt()

@@ -22,7 +22,7 @@ from image_mixer.tools.comfy_tool.server import Server
 from PIL import Image
 from playwright.sync_api import Browser
 
-SMOKE = {("classic", "remote_mix"), ("vue", "local_mix")}
+SMOKE = {("classic", "remote_mix"), ("vue", "triangle")}
 TIMED = "side_by_side"
 """The template whose sheet has the engines' seconds in its captions: of it the pictures alone are compared."""
 
