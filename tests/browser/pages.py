@@ -285,6 +285,7 @@ def comfy_page(
     shown = ComfyPage(page, server)
     page.on("pageerror", lambda error: shown.faults.append(str(error)))
     page.on("console", lambda message: shown.faults.append(message.text) if _is_ours(message) else None)
+    page.on("pageerror", lambda error: shown.faults.append(str(error)) if _speaks_of_us(error.stack or "") else None)
     page.on("request", lambda request: shown.foreign.append(request.url) if _is_foreign(request.url, server) else None)
     page.set_default_timeout(ACTION_MS)
     page.goto(server.url, timeout=60_000)
@@ -296,7 +297,13 @@ def comfy_page(
 
 def _is_ours(message: Any) -> bool:
     """Whether an error or warning on the console comes from this pack's files or speaks of them."""
-    return message.type in ("error", "warning") and "image-mixer" in f"{message.text} {message.location.get('url', '')}"
+    said = f"{message.text} {message.location.get('url', '')}"
+    return message.type in ("error", "warning") and _speaks_of_us(said)
+
+
+def _speaks_of_us(text: str) -> bool:
+    """Whether a text has a file, a route or an extension of this pack in it."""
+    return any(name in text for name in ("image-mixer", "image_mixer", "imagemixer"))
 
 
 def _is_foreign(url: str, server: Server) -> bool:

@@ -139,9 +139,8 @@ export function picture(app, node, input) {
     const [, folder, filename, type] = /^(?:(.*)\/)?([^/]*?)(?: \[(\w+)\])?$/.exec(String(value ?? '')) ?? []
     if (filename) return {url: view(app, {filename, subfolder: folder ?? '', type: type ?? 'input'}), label: filename}
   }
-  const outputs = app.nodeOutputs ?? {}
-  const graph = from.node.graph
-  const made = (outputs[from.node.id] ?? outputs[`${graph?.id}:${from.node.id}`])?.images?.[0]
+  const {id, graph} = from.node
+  const made = app.nodeOutputs?.[graph?.isRootGraph === false ? `${graph.id}:${id}` : id]?.images?.[0]
   return {url: made ? view(app, made) : null, label}
 }
 
