@@ -98,12 +98,16 @@ def runs(shown: ComfyPage, queue: str, node: int, seeds: list[int]) -> list[dict
 
 
 def seed_in_graph(workflow: dict[str, Any]) -> int:
-    """The seed with which a workflow would run: that of its Seed, in a subgraph or not, else of its recipe."""
+    """The seed with which a workflow would run: that of its Seed, else of its recipe; or of the subgraph's node, where
+    that one gives it, as it does after the front end has made a subgraph."""
     subgraphs = workflow.get("definitions", {}).get("subgraphs", [])
     nodes = [*workflow["nodes"], *(node for one in subgraphs for node in one["nodes"])]
     kind = SEED if any(node["type"] == SEED for node in nodes) else RECIPE
-    (values,) = (node["widgets_values"] for node in nodes if node["type"] == kind)
-    return int(values[values.index("randomize") - 1])
+    (node,) = (node for node in nodes if node["type"] == kind)
+    if any(one["name"] == "seed" and one.get("link") is not None for one in node["inputs"]):
+        (host,) = (node for node in workflow["nodes"] if node["type"] == subgraphs[0]["id"])
+        return int(host["widgets_values"][0])
+    return int(node["widgets_values"][node["widgets_values"].index("randomize") - 1])
 
 
 def told(shown: ComfyPage, record: dict[str, Any]) -> dict[str, int]:
