@@ -11,7 +11,7 @@ on them was made by running the template's own graph, and its last line says by 
 - The stand-in of the paid service, which lays the pictures over each other: `remote_mix`, with the photographs, and one row
   of `side_by_side`. Where both engines are in a graph, the service gets a recipe of its own of 256 x 256 pixels, the
   smallest that it takes.
-- Nobody: `ip_adapter`, `redux`, `reference` and `unclip` need models that cannot be had here, and the demo model would
+- Nobody: `ip_adapter`, `redux`, `reference` and `unclip` need model files that the pack does not bring, and the demo model would
   show what they do not do. Theirs is a drawing of the graph: the pictures on the pad, and the method on the engine.
 """
 
