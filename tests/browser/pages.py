@@ -302,8 +302,8 @@ def _is_ours(message: Any) -> bool:
 
 
 def _speaks_of_us(text: str) -> bool:
-    """Whether a text has a file, a route or an extension of this pack in it."""
-    return any(name in text for name in ("image-mixer", "image_mixer", "imagemixer"))
+    """Whether a text has a file or an extension of this pack in it."""
+    return any(name in text for name in ("image-mixer", "imagemixer."))
 
 
 def _is_foreign(url: str, server: Server) -> bool:
