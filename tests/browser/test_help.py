@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from image_mixer.tests.browser.pages import MODES, ComfyPage
+from image_mixer.tests.browser.pages import MODES, comfy_page
 from image_mixer.tools.comfy_tool.places import ROOT
 from image_mixer.tools.comfy_tool.server import Server
+from playwright.sync_api import Browser
 
 PAGES = ROOT / "web" / "docs"
 
@@ -34,17 +34,19 @@ def test_pages_name_every_input_and_output(server: Server) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_help_panel_shows_a_page(page_of: Callable[[str], ComfyPage], mode: str) -> None:
-    page = page_of(mode).page
-    page.evaluate("""() => {
-      app.graph.clear();
-      const node = LiteGraph.createNode('ImageMixerMix');
-      node.pos = [300, 300];
-      app.graph.add(node);
-      app.canvas.ds.reset();
-      app.canvas.selectItems([node]);
-    }""")
-    page.get_by_test_id("info-button").first.click()
-    page.get_by_role("heading", name="Image Mix", exact=True).first.wait_for(timeout=10_000)
-    page.get_by_text("The images to mix and how much of each.", exact=False).first.wait_for(timeout=10_000)
-    page.evaluate("() => app.canvas.deselectAll()")
+def test_the_help_panel_shows_a_page(browser: Browser, server: Server, mode: str) -> None:
+    """On a page of its own: in Vue mode of front end 1.47.12 no node is drawn any more where the graph is cleared under the
+    open panel, core's neither."""
+    with comfy_page(browser, server, mode) as shown:
+        page = shown.page
+        page.evaluate("""() => {
+          app.graph.clear();
+          const node = LiteGraph.createNode('ImageMixerMix');
+          node.pos = [300, 300];
+          app.graph.add(node);
+          app.canvas.ds.reset();
+          app.canvas.selectItems([node]);
+        }""")
+        page.get_by_test_id("info-button").first.click()
+        page.get_by_role("heading", name="Image Mix", exact=True).first.wait_for(timeout=10_000)
+        page.get_by_text("The images to mix and how much of each.", exact=False).first.wait_for(timeout=10_000)
