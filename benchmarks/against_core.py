@@ -7,7 +7,6 @@ tokens; ours carry unequal weights. Operations are those that reach a device in 
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,8 @@ from typing import Any
 
 import _measure
 from _measure import figure
-from methods import forward_of, operations_of, weights_of
+from methods import forward_of, operations_of, ratio_of, seconds_of, weights_of
 
-ROUNDS = 10
 COUNTS = (1, 2, 4)
 SIDE = 64
 SEEN, TOKENS_A_SIDE = 24, 27
@@ -124,29 +122,17 @@ SCENES: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
 def measured(method: str, count: int) -> dict[str, Any]:
     """Operations beyond the plain model's and processor time over core's nodes, each case once a round in turned order."""
     scene, channels = SCENES[method]
-    cases = scene(count)
-    counted = {
-        name: operations_of(forward_of(case, SIDE, 1.0, channels, noisiest=1.0)).total() for name, case in cases.items()
-    }
-    spent: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(ROUNDS + 1):
-        for name in list(cases)[:: 1 if number % 2 else -1]:
-
-            def timed(step: Callable[[], Any], name: str = name) -> Any:
-                made = []
-                spent[name].append(_measure.processor_seconds(lambda: made.append(step())))
-                return made[0]
-
-            forward_of(cases[name], SIDE, 1.0, channels, noisiest=1.0)(timed)
+    runs = {name: forward_of(case, SIDE, 1.0, channels, noisiest=1.0) for name, case in scene(count).items()}
+    counted = {name: operations_of(run).total() for name, run in runs.items()}
+    spent = seconds_of(runs)
     figures = {}
-    for name in list(cases)[2:]:
-        ratios = [one / other for one, other in zip(spent[name][1:], spent["core"][1:], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
+    for name in list(runs)[2:]:
+        middle, spread = ratio_of(spent[name], spent["core"])
         key = f"{method}_{name}_{count}"
         figures[f"{key}_ops"] = figure(counted[name] - counted["plain"], None, "operations")
         figures[f"{key}_core_ops"] = figure(counted["core"] - counted["plain"], None, "operations")
         figures[f"{key}_time_ratio"] = figure(middle, None, "over core's nodes")
-        figures[f"{key}_time_spread"] = figure(high - low, None, "between quartiles")
+        figures[f"{key}_time_spread"] = figure(spread, None, "between quartiles")
     return figures
 
 

@@ -151,27 +151,38 @@ def ip_operations(layout: str, aim: int) -> dict[str, Any]:
     return figures
 
 
-def ip_time(layout: str, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """Processor time of a step with so many pictures over the plain model's: each case once a round, in turned order."""
-    scene = Scene(layout)
-    cases = {"plain": scene.plain} | {f"{n}": scene.mixed(weights_of(n), "shared") for n in counts}
-    spent: dict[str, list[float]] = {name: [] for name in cases}
+def seconds_of(runs: dict[str, Callable[[Callable[[Any], Any]], None]]) -> dict[str, list[float]]:
+    """Processor time of the steps of runs by `forward_of`: each once a round, in turned order, behind a round that warms up."""
+    spent: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(ROUNDS + 1):
-        for name in list(cases)[:: 1 if number % 2 else -1]:
+        for name in list(runs)[:: 1 if number % 2 else -1]:
 
             def timed(step: Callable[[], Any], name: str = name) -> Any:
                 made = []
                 spent[name].append(_measure.processor_seconds(lambda: made.append(step())))
                 return made[0]
 
-            forward_of(cases[name], LATENT, 1.0)(timed)
+            runs[name](timed)
+    return {name: every[1:] for name, every in spent.items()}
+
+
+def ratio_of(spent: list[float], base: list[float]) -> tuple[float, float]:
+    """(median, distance between the quartiles) of the ratios of two rows of seconds, round by round."""
+    low, middle, high = statistics.quantiles([one / other for one, other in zip(spent, base, strict=True)], n=4)
+    return middle, high - low
+
+
+def ip_time(layout: str, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
+    """Processor time of a step with so many pictures over the plain model's: each case once a round, in turned order."""
+    scene = Scene(layout)
+    cases = {"plain": scene.plain} | {f"{n}": scene.mixed(weights_of(n), "shared") for n in counts}
+    spent = seconds_of({name: forward_of(case, LATENT, 1.0) for name, case in cases.items()})
     figures = {}
     for name in list(cases)[1:]:
-        ratios = [one / other for one, other in zip(spent[name][1:], spent["plain"][1:], strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
+        middle, spread = ratio_of(spent[name], spent["plain"])
         figures[f"ip_time_{layout}_{name}"] = figure(middle, None, "ratio")
-        figures[f"ip_time_{layout}_{name}_spread"] = figure(high - low, None, "between quartiles")
-    figures[f"plain_step_{layout}"] = figure(statistics.median(spent["plain"][1:]), None, "s")
+        figures[f"ip_time_{layout}_{name}_spread"] = figure(spread, None, "between quartiles")
+    figures[f"plain_step_{layout}"] = figure(statistics.median(spent["plain"]), None, "s")
     return figures
 
 
