@@ -2,7 +2,6 @@
 
 import {app} from '../../scripts/app.js'
 import {keyForm} from './lib/key.mjs'
-import {dress} from './lib/page.mjs'
 
 app.registerExtension({
   name: 'imagemixer.key',
@@ -16,5 +15,4 @@ app.registerExtension({
       type: () => keyForm(app),
     },
   ],
-  init: dress,
 })

@@ -2,42 +2,44 @@
 
 import {app} from '../../scripts/app.js'
 import {heightFor, Pad} from './lib/pad.mjs'
-import {addElement, chain, changed, dress, grow, heldIn, inputOf, isPicture, linkOf, picture, pictureSockets, t} from './lib/page.mjs'
+import {addElement, chain, changed, decider, grow, heldIn, inputOf, isPicture, linkOf, picture, pictureSockets, put, showOn, t} from './lib/page.mjs'
 import {followed, format, padded, parse} from './lib/weights.mjs'
 
 const TYPE = 'IMAGE_MIXER_PAD'
 const LOCKS = 'image_mixer_locked'
 
 /** What each socket's picture is known by. */
-const keysOf = node => pictureSockets(node).map(input => {
-  const link = linkOf(node.graph, input.link)
-  return link ? `${link.origin_id}:${link.origin_slot}` : ''
+const keysOf = node => pictureSockets(node).map(({link}) => {
+  const {origin_id: id, origin_slot: slot} = linkOf(node.graph, link) ?? {}
+  return `${id}:${slot}`
 })
 
 class Value {
   constructor(node, name) {
     this.node = node
-    this.text = ''
+    this.own = ''
     this.keys = []
     this.swapping = false
     this.pad = new Pad({
       wish: (row, done) => this.wish(row, done),
       lock: locked => {
-        node.setProperty?.(LOCKS, locked.some(Boolean) ? locked : undefined)
+        node.setProperty(LOCKS, locked.some(Boolean) ? locked : undefined)
         this.show()
         changed(app)
       },
     })
     new ResizeObserver(() => this.pad.resized()).observe(this.pad.stage)
     this.widget = addElement(app, node, name, TYPE, this.pad.element, {
-      getValue: () => this.text,
+      getValue: () => this.own,
       setValue: text => {
-        this.text = typeof text === 'string' ? text : ''
+        this.own = typeof text === 'string' ? text : ''
         this.draft = null
         this.show()
       },
       getMinHeight: () => heightFor(this.pad.pictures.length) + 4,
     })
+    // The page would hide it where linked; it tells of that itself.
+    for (const hidden of ['computedDisabled', 'connectionSuppressed']) Object.defineProperty(this.widget, hidden, {get: () => false, set() {}})
     chain(node, 'onConnectInput', () => {
       // A link put on a used socket first takes the old one off: one change, not two.
       this.swapping = true
@@ -46,6 +48,19 @@ class Value {
     chain(node, 'onConnectionsChange', (kind, slot, connected) => this.linked(slot, connected))
     chain(node, 'onConfigure', () => queueMicrotask(() => this.settle()))
     this.show()
+  }
+
+  /** The widget with the numbers: this one, or what it was promoted to. */
+  get holder() {
+    return decider(app, this.node, this.widget.name) ?? this.widget
+  }
+
+  get text() {
+    return this.holder.value
+  }
+
+  set text(text) {
+    put(this.holder, text)
   }
 
   /** The row shown: numbers of the text, 1 where one is missing. */
@@ -59,7 +74,6 @@ class Value {
     this.pad.move(row)
     if (done) {
       this.text = format(row)
-      this.widget.callback?.(this.text)
       this.show()
       changed(app)
     }
@@ -96,15 +110,15 @@ class Value {
     const {node} = this
     if (!node.graph) return
     const pictures = pictureSockets(node).map(input => picture(app, node, input))
-    const linked = ['weights', 'pad'].find(name => inputOf(node, name)?.link != null)
+    const linked = ['weights', 'pad'].find(name => inputOf(node, name)?.link != null && !decider(app, node, name))
     const note = linked ? t('The connected input {0} sets the weights.', linked)
       : parse(this.text) ? '' : t('The weights cannot be read: {0}', this.text)
-    this.pad.show({pictures, row: this.row, locked: node.properties?.[LOCKS], note})
+    this.pad.show({pictures, row: this.row, locked: node.properties[LOCKS], note})
     if (this.count === pictures.length) return
     this.count = pictures.length
     // While a graph loads, Autogrow lays one socket more for a moment and the page grows the node to hold it. With that
     // room there from the start, loading (and so undo) changes nothing, and redo stays possible.
-    if (!app.configuringGraph) grow(node, globalThis.LiteGraph.NODE_SLOT_HEIGHT)
+    if (!app.configuringGraph) grow(node, LiteGraph.NODE_SLOT_HEIGHT)
   }
 }
 
@@ -112,7 +126,6 @@ const values = new WeakMap()
 
 app.registerExtension({
   name: 'imagemixer.pad',
-  init: dress,
   getCustomWidgets: () => ({
     [TYPE](node, name) {
       const value = new Value(node, name)
@@ -121,8 +134,5 @@ app.registerExtension({
     },
   }),
   afterConfigureGraph: () => heldIn(app, values).forEach(value => value.settle()),
-  setup() {
-    for (const kind of ['graphChanged', 'executed'])
-      app.api.addEventListener(kind, () => heldIn(app, values).forEach(value => value.show()))
-  },
+  setup: () => showOn(app, values, 'graphChanged', 'executed'),
 })

@@ -1,7 +1,7 @@
 // The sheet of the last run on Contact Sheet: a click on a cell takes its weights and its seed into the graph.
 
 import {app} from '../../scripts/app.js'
-import {addPanel, button, chain, changed, dress, grow, inputOf, make, origin, pictureSockets, put, t, view, widgetOf} from './lib/page.mjs'
+import {addPanel, button, chain, changed, decider, grow, inputOf, make, origin, pictureSockets, put, t, view, widgetOf} from './lib/page.mjs'
 import {format} from './lib/weights.mjs'
 
 const KIND = 'ImageMixerSheet'
@@ -11,12 +11,17 @@ const HIGHEST = 520
 const MIX = 'ImageMixerMix'
 
 const from = (node, name) => origin(app, node, inputOf(node, name))?.node
-const set = (node, name, value) => put(widgetOf(node, name), value)
 
 /** Takes a link off an input, where one is. */
 function cut(node, name) {
   const at = node.inputs.findIndex(input => input.name === name && input.link != null)
   if (at >= 0) node.disconnectInput(at)
+}
+
+/** Gives an input a value where it is decided; a link that decides is taken off. */
+function set(node, name, value) {
+  if (!decider(app, node, name)) cut(node, name)
+  put(decider(app, node, name), value)
 }
 
 /** The nodes that the ingredients come from, first ingredient first, each with how many it has. */
@@ -38,22 +43,17 @@ function take(sheet, {weights, seed}) {
     return t('These weights cannot be taken: the graph behind this sheet is not the one that made it, or holds batches.')
   let at = 0
   for (const {node, count} of parts) {
-    const own = weights.slice(at, at + count)
-    at += count
-    if (node.type !== MIX) {
-      set(node, 'weight', own[0])
-      continue
-    }
-    cut(node, 'weights')
-    set(node, 'pad', format(own))
+    const own = weights.slice(at, (at += count))
+    if (node.type === MIX) {
+      cut(node, 'weights')
+      set(node, 'pad', format(own))
+    } else set(node, 'weight', own[0])
   }
   if (seed != null) {
     const other = from(recipe, 'seed')
     const holder = other?.type === 'ImageMixerSeed' ? other : recipe
-    if (holder === recipe) cut(recipe, 'seed')
     set(holder, 'seed', seed)
-    const control = widgetOf(holder, 'seed').linkedWidgets?.[0]
-    if (control) control.value = 'fixed'
+    put(widgetOf(holder, 'seed').linkedWidgets?.[0], 'fixed')
   }
   set(recipe, 'samples', 1)
   changed(app)
@@ -68,11 +68,9 @@ class Sheet {
     this.line = make('div', {class: 'imx-said', role: 'status'}, t('The sheet of the last run.'))
     this.element = make('div', {class: 'imx-panel imx-sheet'}, this.frame, this.line)
     addPanel(app, node, 'sheet', this.element, () => this.height + 20)
-    chain(node, 'onExecuted', output => output?.[OUTPUT]?.[0] && this.show(output[OUTPUT][0]))
-    chain(node, 'onAdded', () => queueMicrotask(() => {
-      const old = app.nodeOutputs?.[node.id]?.[OUTPUT]?.[0]
-      if (old) this.show(old)
-    }))
+    const told = output => output?.[OUTPUT]?.[0] && this.show(output[OUTPUT][0])
+    chain(node, 'onExecuted', told)
+    chain(node, 'onAdded', () => queueMicrotask(() => told(app.nodeOutputs?.[node.id])))
     this.element.style.minHeight = `${this.height}px`
   }
 
@@ -102,7 +100,6 @@ class Sheet {
 
 app.registerExtension({
   name: 'imagemixer.result',
-  init: dress,
   nodeCreated(node) {
     if (node.comfyClass === KIND) new Sheet(node)
   },

@@ -4,7 +4,7 @@
 import {app} from '../../scripts/app.js'
 import {paidJobs, REMOTE} from './lib/estimate.mjs'
 import {keyForm} from './lib/key.mjs'
-import {button, chain, dress, home, make, nodeOf, nodes, origin, put, t} from './lib/page.mjs'
+import {button, chain, home, make, nodeOf, nodes, origin, put, t} from './lib/page.mjs'
 
 const ENGINE = 'ImageMixerLocal'
 const TOAST_MS = 20000
@@ -31,9 +31,9 @@ function openKeys() {
 }
 
 function goTo(node) {
-  app.canvas.setGraph?.(node.graph)
-  app.canvas.centerOnNode?.(node)
-  app.canvas.selectItems?.([node])
+  app.canvas.setGraph(node.graph)
+  app.canvas.centerOnNode(node)
+  app.canvas.selectItems([node])
 }
 
 /** The loaders that a node's inputs come from, and their files: {node, widget}. */
@@ -51,9 +51,8 @@ function cures(node, line) {
   if (!node || !/checkpoint|tower|not loaded by|clip/i.test(line)) return []
   return loaders(node).slice(0, 2).map(({node: loader, widget}) => {
     const right = loader.type === 'ImageMixerLoadCheckpoint' && widget.options.values.find(file => /image.?mixer/i.test(file) && file !== widget.value)
-    if (!right) return [t('Show {0}', loader.title), () => goTo(loader)]
-    return [t('Use {0}', right), () => {
-      put(widget, right)
+    return [right ? t('Use {0}', right) : t('Show {0}', loader.title), () => {
+      if (right) put(widget, right)
       goTo(loader)
     }]
   })
@@ -74,7 +73,7 @@ function stepped({detail}) {
 }
 
 const jobs = new Map()
-const info = type => globalThis.LiteGraph.registered_node_types[type]?.nodeData
+const info = type => LiteGraph.registered_node_types[type]?.nodeData
 
 async function reckon() {
   if (!nodes(app, ({type}) => type === REMOTE).length) return
@@ -92,14 +91,13 @@ const reckonSoon = () => {
 
 app.registerExtension({
   name: 'imagemixer.running',
-  init: dress,
   nodeCreated(node) {
     if (node.comfyClass !== REMOTE) return
     const badge = () => {
       const count = jobs.get(node)
       const text = count === undefined ? t('no paid job') : count == null ? t('paid jobs: unknown beforehand')
         : t(count === 1 ? 'at most 1 paid job' : 'at most {0} paid jobs', count)
-      return new globalThis.LGraphBadge({text})
+      return new LGraphBadge({text})
     }
     node.badges?.push(badge)
     chain(node, 'onConnectionsChange', reckonSoon)

@@ -2,7 +2,7 @@
 // a triangle where there are three.
 
 import {app} from '../../scripts/app.js'
-import {addPanel, dress, follow, heldIn, inputOf, make, origin, t, widgetOf} from './lib/page.mjs'
+import {addPanel, decider, follow, inputOf, make, origin, showOn, t} from './lib/page.mjs'
 import {blend, corners, format, parse, puckAt, shares, sweep} from './lib/weights.mjs'
 
 const KINDS = ['ImageMixerBlendWeights', 'ImageMixerSweepWeights']
@@ -11,10 +11,10 @@ const HEIGHT = 96
 
 /** A widget's number or text; undefined where a link decides and its origin is no plain number. */
 function valueOf(node, name) {
-  const input = inputOf(node, name)
-  if (input?.link == null) return widgetOf(node, name)?.value
-  const from = origin(app, node, input)?.node
-  return /^Primitive/.test(from?.type ?? '') ? from.widgets?.[0]?.value : undefined
+  const own = decider(app, node, name)
+  if (own) return own.value
+  const from = origin(app, node, inputOf(node, name))?.node
+  return /^Primitive/.test(from?.type) ? from.widgets?.[0]?.value : undefined
 }
 
 function rowsOf(node) {
@@ -60,12 +60,12 @@ class Drawing {
     this.line = make('div', {class: 'imx-scale'})
     this.element = make('div', {class: 'imx-panel imx-drawing'}, this.picture, this.line)
     this.element.style.minHeight = `${HEIGHT}px`
-    follow(node, () => this.draw())
+    follow(node, () => this.show())
     addPanel(app, node, 'drawing', this.element, () => HEIGHT + 20)
-    this.draw()
+    this.show()
   }
 
-  draw() {
+  show() {
     const rows = this.node.graph ? rowsOf(this.node) : null
     const known = JSON.stringify(rows)
     if (known === this.known && rows) return
@@ -84,11 +84,8 @@ class Drawing {
 
 app.registerExtension({
   name: 'imagemixer.weights',
-  init: dress,
   nodeCreated(node) {
     if (KINDS.includes(node.comfyClass)) drawings.set(node, new Drawing(node))
   },
-  setup() {
-    app.api.addEventListener('graphChanged', () => heldIn(app, drawings).forEach(drawing => drawing.draw()))
-  },
+  setup: () => showOn(app, drawings, 'graphChanged'),
 })

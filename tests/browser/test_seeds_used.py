@@ -30,7 +30,21 @@ LINKS: list[Link] = [
 ]
 LINKED: Spec = ("seed", SEED, (350, 500), {"seed": 11, **EACH_TIME})
 
-INTO_A_SUBGRAPH = "([id]) => { app.graph.convertToSubgraph(new Set([app.graph.getNodeById(id)])) }"
+SECOND: list[Spec] = [
+    ("recipe two", RECIPE, (700, 500), {"width": 64, "height": 64, "steps": 1, "seed": 13, **EACH_TIME}),
+    ("engine two", "ImageMixerLocal", (1050, 500), {}),
+    ("save two", "ImageMixerSave", (1400, 500), {"filename_prefix": "seeds/two"}),
+]
+SECOND_LINKS: list[Link] = [(f"{one} two" if one in ("recipe", "engine") else one, output, f"{to} two", name)
+                            for one, output, to, name in LINKS if to in ("recipe", "engine", "save")]
+
+INTO_A_SUBGRAPH = "ids => { app.graph.convertToSubgraph(new Set(ids.map(id => app.graph.getNodeById(id)))) }"
+KEPT_INSIDE = """
+() => {
+  const {subgraph} = app.graph.nodes.find(node => node.subgraph);
+  for (const input of subgraph.inputs.filter(input => input.name.startsWith('seed'))) subgraph.removeInput(input);
+}
+"""
 LISTEN = """
 () => {
   window.ended = [];
@@ -97,32 +111,34 @@ def runs(shown: ComfyPage, queue: str, node: int, seeds: list[int]) -> list[dict
     return [shown.record_of(one["id"]) for one in ended]
 
 
-def seed_in_graph(workflow: dict[str, Any]) -> int:
-    """The seed with which a workflow would run: that of its Seed, else of its recipe; or of the subgraph's node, where
-    that one gives it, as it does after the front end has made a subgraph."""
+def seed_in_graph(workflow: dict[str, Any], holder: int) -> int:
+    """The seed with which a workflow would run: that of the node `holder`, or of the subgraph's node, where that one
+    gives it, as it does after the front end has made a subgraph."""
     subgraphs = workflow.get("definitions", {}).get("subgraphs", [])
     nodes = [*workflow["nodes"], *(node for one in subgraphs for node in one["nodes"])]
-    kind = SEED if any(node["type"] == SEED for node in nodes) else RECIPE
-    (node,) = (node for node in nodes if node["type"] == kind)
-    if any(one["name"] == "seed" and one.get("link") is not None for one in node["inputs"]):
-        (host,) = (node for node in workflow["nodes"] if node["type"] == subgraphs[0]["id"])
-        return int(host["widgets_values"][0])
-    return int(node["widgets_values"][node["widgets_values"].index("randomize") - 1])
+    (node,) = (node for node in nodes if str(node["id"]) == str(holder))
+    link = next((one.get("link") for one in node["inputs"] if one["name"] == "seed"), None)
+    if link is None:
+        return int(node["widgets_values"][node["widgets_values"].index("randomize") - 1])
+    (host,) = (node for node in workflow["nodes"] if node["type"] == subgraphs[0]["id"])
+    seeds = [one for one in subgraphs[0]["inputs"] if one["type"] == "INT"]
+    (at,) = (number for number, one in enumerate(seeds) if link in one["linkIds"])
+    return int(host["widgets_values"][at])
 
 
-def told(shown: ComfyPage, record: dict[str, Any]) -> dict[str, int]:
-    """The seed of a run by each that tells of it."""
+def told(shown: ComfyPage, record: dict[str, Any], holder: int, save: int) -> dict[str, int]:
+    """The seed of a run by each that tells of it: `holder` is the node that it is from, `save` the one that saved."""
     prompt = record["prompt"][2]
-    own = [node["inputs"]["seed"] for node in prompt.values() if node["class_type"] in (SEED, RECIPE)]
-    (used,) = (seed for seed in own if isinstance(seed, int))
-    (output,) = (one for one in record["outputs"].values() if "image_mixer_report" in one)
+    (used,) = (node["inputs"]["seed"] for name, node in prompt.items() if name.split(":")[-1] == str(holder))
+    output = record["outputs"][str(save)]
     (image,) = output["images"]
     with Image.open(shown.server.base / "output" / image["subfolder"] / image["filename"]) as png:
         texts = dict(png.info)
     assert sent(json.loads(texts["prompt"])) == sent(prompt)
     assert texts["image_mixer_report"] == output["image_mixer_report"][0]
     report = json.loads(texts["image_mixer_report"])
-    return {"prompt": used, "graph": seed_in_graph(json.loads(texts["workflow"])), "report": report["images"][0]["seed"]}
+    graph = seed_in_graph(json.loads(texts["workflow"]), holder)
+    return {"prompt": used, "graph": graph, "report": report["images"][0]["seed"]}
 
 
 def wait_for_last_seeds(shown: ComfyPage, node: int, seeds: list[int], inside: bool = False) -> None:
@@ -133,12 +149,16 @@ def wait_for_last_seeds(shown: ComfyPage, node: int, seeds: list[int], inside: b
     )
 
 
+@pytest.mark.parametrize("place", ["promoted", "kept inside"])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_batch_queue_draws_a_seed_a_prompt_in_a_subgraph(own_page: ComfyPage, mode: str) -> None:
+def test_a_batch_queue_draws_a_seed_a_prompt_in_a_subgraph(own_page: ComfyPage, mode: str, place: str) -> None:
     ids = build(own_page, [*GRAPH, LINKED], [*LINKS, ("seed", 0, "recipe", "seed")])
     own_page.page.evaluate(INTO_A_SUBGRAPH, [ids["seed"]])
+    if place == "kept inside":
+        own_page.page.evaluate(KEPT_INSIDE)
     own_page.page.wait_for_timeout(400)
-    all_told = [told(own_page, record) for record in runs(own_page, THE_PAGE, ids["seed"], [0, 0, 0])]
+    records = runs(own_page, THE_PAGE, ids["seed"], [0, 0, 0])
+    all_told = [told(own_page, record, ids["seed"], ids["save"]) for record in records]
     seeds = [one["prompt"] for one in all_told]
     assert len(set(seeds)) == 3
     assert all(set(one.values()) == {one["prompt"]} for one in all_told), all_told
@@ -146,11 +166,31 @@ def test_a_batch_queue_draws_a_seed_a_prompt_in_a_subgraph(own_page: ComfyPage, 
     assert own_page.faults == [] and own_page.foreign == []
 
 
+@pytest.mark.parametrize("place", ["promoted", "kept inside"])
+@pytest.mark.parametrize("mode", MODES)
+def test_two_recipes_in_one_subgraph_have_a_seed_each(own_page: ComfyPage, mode: str, place: str) -> None:
+    ids = build(own_page, [*GRAPH, *SECOND], [*LINKS, *SECOND_LINKS])
+    own_page.page.evaluate(INTO_A_SUBGRAPH, [ids["recipe"], ids["recipe two"]])
+    if place == "kept inside":
+        own_page.page.evaluate(KEPT_INSIDE)
+    own_page.page.wait_for_timeout(400)
+    records = runs(own_page, THE_PAGE, ids["recipe"], [0, 0])
+    one, two = (
+        [told(own_page, record, ids[f"recipe{which}"], ids[f"save{which}"]) for record in records]
+        for which in ("", " two")
+    )
+    seeds = [told["prompt"] for told in [*one, *two]]
+    assert len(set(seeds)) == 4
+    assert [set(told.values()) for told in [*one, *two]] == [{seed} for seed in seeds]
+    assert own_page.faults == [] and own_page.foreign == []
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_batch_queue_draws_a_seed_a_prompt(page_of: Callable[[str], ComfyPage], mode: str) -> None:
     shown = page_of(mode)
     ids = build(shown, GRAPH, LINKS)
-    all_told = [told(shown, record) for record in runs(shown, THE_PAGE, ids["recipe"], [0, 0, 0])]
+    records = runs(shown, THE_PAGE, ids["recipe"], [0, 0, 0])
+    all_told = [told(shown, record, ids["recipe"], ids["save"]) for record in records]
     seeds = [one["prompt"] for one in all_told]
     assert len(set(seeds)) == 3
     assert all(set(one.values()) == {one["prompt"]} for one in all_told), all_told
@@ -164,7 +204,8 @@ def test_another_extension_draws_the_seeds(page_of: Callable[[str], ComfyPage], 
     shown = page_of(mode)
     ids = build(shown, GRAPH, LINKS)
     seeds = [int(ids["recipe"]) * 1000 + number for number in (4, 5)]
-    all_told = [told(shown, record) for record in runs(shown, queue, ids["recipe"], seeds)]
+    records = runs(shown, queue, ids["recipe"], seeds)
+    all_told = [told(shown, record, ids["recipe"], ids["save"]) for record in records]
     assert all_told == [{"prompt": seed, "graph": seed, "report": seed} for seed in seeds]
     wait_for_last_seeds(shown, ids["recipe"], seeds)
     assert shown.faults == [] and shown.foreign == []
@@ -176,7 +217,8 @@ def test_another_extension_changes_the_prompt_alone(page_of: Callable[[str], Com
     shown = page_of(mode)
     ids = build(shown, GRAPH, LINKS)
     seeds = [int(ids["recipe"]) * 1000 + number for number in (6, 7)]
-    all_told = [told(shown, record) for record in runs(shown, CHANGES_THE_PROMPT, ids["recipe"], seeds)]
+    records = runs(shown, CHANGES_THE_PROMPT, ids["recipe"], seeds)
+    all_told = [told(shown, record, ids["recipe"], ids["save"]) for record in records]
     assert [(one["prompt"], one["report"]) for one in all_told] == [(seed, seed) for seed in seeds]
     wait_for_last_seeds(shown, ids["recipe"], seeds)
     assert shown.faults == [] and shown.foreign == []

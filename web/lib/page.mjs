@@ -28,27 +28,21 @@ export function t(text, ...values) {
   return (words[text] ?? text).replace(/\{(\d)\}/g, (_, i) => values[i])
 }
 
-/** Fetches the texts of the page's language; English needs none. */
-async function learn(app) {
-  const language = app.ui?.settings?.getSettingValue('Comfy.Locale') ?? 'en'
-  if (language === 'en') return
-  const all = await (await app.api.fetchApi('/i18n')).json()
-  words = all[language]?.imageMixer ?? {}
-}
-
 /** Where style sheet, messages and dialogs stand: beside the canvas, so that the page's own document stays as it is. */
 export const home = app => app.canvas.canvas.parentElement
 
-let dressed
-/** Brings the pack's looks and words to the page, once. Every selector of the style sheet begins with imx-. */
-export function dress(app) {
-  if (!dressed) home(app).append(make('link', {rel: 'stylesheet', href: new URL('../style.css', import.meta.url).href}))
-  return (dressed ??= learn(app).catch(() => {}))
+/** Brings the pack's looks and words to the page. Every selector of the style sheet begins with imx-. */
+export async function dress(app) {
+  home(app).append(make('link', {rel: 'stylesheet', href: new URL('../style.css', import.meta.url).href}))
+  const language = app.ui.settings.getSettingValue('Comfy.Locale') ?? 'en'
+  if (language === 'en') return
+  const all = await app.api.fetchApi('/i18n').then(reply => reply.json()).catch(() => ({}))
+  words = all[language]?.imageMixer ?? {}
 }
 
 /** Lets the page see a change by hand, so that undo and the unsaved mark know of it. */
 export function changed(app) {
-  app.graph?.setDirtyCanvas?.(true, true)
+  app.graph.setDirtyCanvas(true, true)
   app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.()
 }
 
@@ -71,6 +65,10 @@ export function nodes(app, accept) {
 /** What a map by node holds for the nodes of the workflow. */
 export const heldIn = (app, map) => nodes(app, node => map.has(node)).map(node => map.get(node))
 
+/** Shows anew what a map holds for the nodes of the workflow, at events of the page. */
+export const showOn = (app, map, ...events) =>
+  events.forEach(event => app.api.addEventListener(event, () => heldIn(app, map).forEach(one => one.show())))
+
 /** The node of a run by its id: "7", or "12:7" within subgraph node 12. */
 export function nodeOf(app, id) {
   let graph = app.rootGraph
@@ -79,7 +77,7 @@ export function nodeOf(app, id) {
     node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part)
     graph = node?.subgraph
   }
-  return node ?? null
+  return node
 }
 
 export const inputOf = (node, name) => node?.inputs?.find(input => input.name === name)
@@ -92,35 +90,45 @@ export function pictureSockets(node) {
 }
 export const isPicture = name => /^images\.image\d+$/.test(name)
 
-/** Gives a widget a value as a person would. */
+/** Gives a widget, if any, a value as a person would. */
 export function put(widget, value) {
+  if (!widget) return
   widget.value = value
   widget.callback?.(value)
 }
 
-export const linkOf = (graph, id) => graph?.getLink(id) ?? null
+export const linkOf = (graph, id) => graph?.getLink(id)
+
+/** The subgraph's node whose input a link of its graph stands for, if it does. */
+const hostOf = (app, graph, link) => (Number(link?.origin_id) === -10 ? nodes(app, node => node.subgraph === graph)[0] : null)
 
 /**
  * Where a node's input comes from: {node, slot}, through reroutes, subgraph inputs and outputs; null where nothing is
  * connected.
  */
-export function origin(app, node, input) {
-  let graph = node.graph
-  let link = linkOf(graph, input?.link)
-  for (let depth = 0; link && depth < 50; depth++) {
-    const {origin_id: id, origin_slot: slot} = link
-    const outside = Number(id) === -10
-    const from = outside ? nodes(app, other => other.subgraph === graph)[0] : graph.getNodeById(id)
-    if (outside) {
-      graph = from?.graph
-      link = linkOf(graph, from?.inputs[slot]?.link)
-    } else if (from?.subgraph) {
-      graph = from.subgraph
-      link = linkOf(graph, graph.outputs?.[slot]?.linkIds?.[0])
-    } else if (from?.type === 'Reroute') link = linkOf(graph, from.inputs?.[0]?.link)
-    else return from ? {node: from, slot} : null
-  }
-  return null
+export function origin(app, node, input, depth = 0) {
+  const link = linkOf(node.graph, input?.link)
+  if (!link || depth > 50) return null
+  const {origin_id: id, origin_slot: slot} = link
+  const host = hostOf(app, node.graph, link)
+  if (host) return origin(app, host, host.inputs[slot], depth + 1)
+  const from = node.graph.getNodeById(id)
+  const graph = from?.subgraph
+  if (graph) return origin(app, {graph}, {link: graph.outputs?.[slot]?.linkIds?.[0]}, depth + 1)
+  if (from?.type === 'Reroute') return origin(app, from, from.inputs?.[0], depth + 1)
+  return from ? {node: from, slot} : null
+}
+
+/**
+ * The widget that decides an input: the node's own, or the one of a subgraph's node that the input was promoted to;
+ * nothing where a link decides.
+ */
+export function decider(app, node, name) {
+  const input = inputOf(node, name)
+  if (input?.link == null) return widgetOf(node, name)
+  const link = linkOf(node.graph, input.link)
+  const host = hostOf(app, node.graph, link)
+  return host && decider(app, host, host.inputs[link.origin_slot].name)
 }
 
 /** The address of a picture of the server, small where `small`. */
@@ -136,12 +144,12 @@ export function picture(app, node, input) {
   const label = from.node.outputs?.[from.slot]?.label ?? from.node.title ?? from.node.type
   if (/^LoadImage/.test(from.node.type)) {
     const value = widgetOf(from.node, 'image')?.value
-    const [, folder, filename, type] = /^(?:(.*)\/)?([^/]*?)(?: \[(\w+)\])?$/.exec(String(value ?? '')) ?? []
-    if (filename) return {url: view(app, {filename, subfolder: folder ?? '', type: type ?? 'input'}), label: filename}
+    const [, subfolder, filename, type = 'input'] = /^(?:(.*)\/)?([^/]*?)(?: \[(\w+)\])?$/.exec(String(value ?? '')) ?? []
+    if (filename) return {url: view(app, {filename, subfolder, type}), label: filename}
   }
   const {id, graph} = from.node
   const made = app.nodeOutputs?.[graph?.isRootGraph === false ? `${graph.id}:${id}` : id]?.images?.[0]
-  return {url: made ? view(app, made) : null, label}
+  return {url: made && view(app, made), label}
 }
 
 /** Adds an element to a node as a widget of a type. `options` are those of the page's own addDOMWidget. */
@@ -170,10 +178,10 @@ export function grow(node, more = 0) {
 /** Calls `show` after what may change a node's inputs or widgets, and after a widget was changed by hand. */
 export function follow(node, show) {
   for (const moment of ['onConfigure', 'onAdded', 'onConnectionsChange']) chain(node, moment, () => queueMicrotask(show))
-  for (const widget of node.widgets ?? []) chain(widget, 'callback', show)
+  for (const widget of node.widgets) chain(widget, 'callback', show)
 }
 
-const classic = () => !globalThis.LiteGraph.vueNodesMode
+const classic = () => !LiteGraph.vueNodesMode
 
 /** Passes wheel and middle button on to the classic canvas, which a widget of HTML would keep them from. */
 function passOn(app, element) {
