@@ -18,17 +18,25 @@ LONGEST_ROW = 12
 
 @dataclass(frozen=True)
 class MadeImage:
-    """One image of a run: its place in variants x samples, the seed really used (None: unknown) and its weights."""
+    """One image of a run: its place in variants x samples, the seed really used (None: unknown) and its weights.
+
+    `missing` is why there is no such image, or "": a plain picture stands in its place. `uncertain`: the service did
+    not say which of a job's images this is.
+    """
 
     variant: int
     sample: int
     seed: int | None
     weights: Row
+    missing: str = ""
+    uncertain: bool = False
 
     @property
     def caption(self) -> str:
         """What a contact sheet writes below it, to three digits: "0.5, 0.667 · seed 3"."""
-        return f"{', '.join(f'{weight:.3g}' for weight in self.weights)} · seed {'?' if self.seed is None else self.seed}"
+        seed = "uncertain" if self.uncertain else "?" if self.seed is None else self.seed
+        weights = ", ".join(f"{weight:.3g}" for weight in self.weights)
+        return f"{weights} · seed {seed}{' · missing' if self.missing else ''}"
 
 
 @dataclass(frozen=True)
@@ -151,4 +159,6 @@ def _image(fields: dict[str, Any]) -> MadeImage:
         int(fields["sample"]),
         None if seed is None else int(seed),
         tuple(float(weight) for weight in fields["weights"]),
+        str(fields.get("missing") or ""),
+        bool(fields.get("uncertain")),
     )

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .errors import InputError
 from .images import MAX_PIXELS, pil_to_tensor, tensor_to_pil
+from .lettering import font_for, wrapped
 
 Layout = Literal["rows", "triangle"]
 LAYOUTS: tuple[Layout, ...] = ("rows", "triangle")
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 BACKGROUND = (236, 236, 236)
 INK = (32, 32, 32)
@@ -29,11 +27,6 @@ CAPTION_WIDTH = 64
 """Narrowest column, in pixels, that a caption is set in: smaller cells stand apart instead."""
 
 SMALLEST_TYPE, LARGEST_TYPE = 10, 32
-
-SYSTEM_FONTS = (
-    "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "arialuni.ttf", "msyh.ttc", "PingFang.ttc",
-)
-"""Looked up in Pillow's own places for fonts, where its built-in font, little more than ASCII, lacks a letter."""
 
 
 Box = tuple[int, int, int, int]
@@ -86,8 +79,8 @@ def sheet_with_cells(
     texts = [" ".join(caption.split()) for caption in captions or ()]
     column = max(width, CAPTION_WIDTH) if any(texts) else width
     size = min(LARGEST_TYPE, max(SMALLEST_TYPE, round(math.sqrt(column))))
-    font = _font(size, "".join(texts))
-    lines = [_wrapped(text, font, column) for text in texts]
+    font = font_for(size, "".join(texts))
+    lines = [wrapped(text, font, column, CAPTION_LINES) for text in texts]
     line_height = math.ceil(max((font.getbbox(line)[3] for block in lines for line in block), default=0)) + 1
     space = size // 3
     row = height + (line_height * max(map(len, lines)) + 2 * space if any(lines) else 0)
@@ -153,47 +146,3 @@ def _columns(count: int, width: int, height: int) -> int:
         return round(max(ratio, 1 / ratio), 6)
 
     return min(range(count, 0, -1), key=distance)
-
-
-def _wrapped(text: str, font: Font, width: int) -> list[str]:
-    """`text` in at most CAPTION_LINES lines of at most `width` pixels, broken at spaces where there are any."""
-    lines: list[str] = []
-    while text:
-        count = _fitting(text, "", font, width)
-        if count < len(text) and len(lines) == CAPTION_LINES - 1:
-            return [*lines, text[: _fitting(text, "…", font, width)].rstrip() + "…"]
-        if count < len(text):
-            count = text.rfind(" ", 0, count + 1) + 1 or count
-        lines.append(text[:count].rstrip())
-        text = text[count:].lstrip()
-    return lines
-
-
-def _fitting(text: str, end: str, font: Font, width: int) -> int:
-    """How many characters of `text`, at least 1, fit into `width` pixels with `end` behind them."""
-    counts = range(1, len(text) + 1)
-    return max(1, bisect_right(counts, float(width), key=lambda count: float(font.getlength(text[:count] + end))))
-
-
-def _font(size: int, text: str) -> Font:
-    """Pillow's own font, or the system font that lacks fewest letters of `text` where Pillow's lacks any."""
-    letters = {letter for letter in text if not letter.isspace()}
-    best: Font = ImageFont.load_default(size)
-    fewest = _lacking(best, letters)
-    for name in SYSTEM_FONTS:
-        if not fewest:
-            break
-        try:
-            font = ImageFont.truetype(name, size)
-        except OSError:
-            continue
-        lacking = _lacking(font, letters)
-        if lacking < fewest:
-            best, fewest = font, lacking
-    return best
-
-
-def _lacking(font: Font, letters: set[str]) -> int:
-    """How many of `letters` the font draws as it draws U+10FFFF, which is no character and so in no font."""
-    unknown = bytes(font.getmask("\U0010ffff"))
-    return sum(bytes(font.getmask(letter)) == unknown for letter in letters)

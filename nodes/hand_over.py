@@ -21,12 +21,17 @@ T = TypeVar("T")
 ENGINE_REPORTS = {"ImageMixerLocal": 2, "ImageMixerRemote": 1, "ImageMixerHandOver": 2}
 """Where the engine nodes have their report among their outputs."""
 
-_hand_overs: collections.Counter[str] = collections.Counter()
+_unfinished: collections.Counter[str] = collections.Counter()
 
 
 def count(node_id: str | None) -> int:
-    """Hand-overs of a node so far. As its fingerprint it makes a later queue try the first engine again."""
-    return _hand_overs[str(node_id)]
+    """Runs of a node so far that did not end as asked. As its fingerprint it makes a later queue try again."""
+    return _unfinished[str(node_id)]
+
+
+def try_again(node_id: str | None) -> None:
+    """The node handed over, or pictures are missing: the next queue runs it again, whatever is cached."""
+    _unfinished[str(node_id)] += 1
 
 
 def to(fallback: list[Any], engine: str, error: EngineError, hidden: Any, vae_input: str | None) -> io.NodeOutput:
@@ -34,7 +39,7 @@ def to(fallback: list[Any], engine: str, error: EngineError, hidden: Any, vae_in
 
     `vae_input` names the failed node's VAE input, through which an image becomes its latent output again.
     """
-    _hand_overs[str(hidden.unique_id)] += 1
+    try_again(hidden.unique_id)
     logger.warning("Image Mixer (%s) hands over to its fallback: %s", engine, error)
     this, other = hidden.dynprompt.get_node(hidden.unique_id), hidden.dynprompt.get_node(fallback[0])
     links = {"image": fallback}

@@ -20,9 +20,10 @@ from server import PromptServer
 from ..mixing import images
 from ..mixing import report as reports
 from ..mixing.errors import EngineError
+from ..mixing.placeholder import filled
 from ..mixing.recipe import Recipe
-from ..remote.engine import Order, Outcome
-from ..remote.state import Progress
+from ..remote.engine import WHEN_MISSING, Order, Outcome, WhenMissing
+from ..remote.run.progress import Progress
 from ..server.service import SERVICE
 from . import hand_over
 from .types import MENU, MixRecipe
@@ -36,6 +37,9 @@ FAREWELL = 0.8
 """Seconds that the engine has to say what goes on at the service after an interrupt."""
 
 MAX_TAKE = 2**31 - 1
+
+MISSING_EVENT = "image_mixer_missing"
+"""Tells the page how many pictures of a node are missing, and how many jobs raising pay_again would pay for."""
 
 
 class ImageMixerRemote(io.ComfyNode):
@@ -79,8 +83,26 @@ class ImageMixerRemote(io.ComfyNode):
                     optional=True,
                     lazy=True,
                     raw_link=True,
-                    tooltip="Images of another engine, run only when the service cannot deliver (no key, cap reached, "
+                    tooltip="Images of another engine, run only when the service delivers nothing (no key, cap reached, "
                     "offline, refused, queue full, service down, job failed). Unconnected: an error instead.",
+                ),
+                io.Combo.Input(
+                    "missing",
+                    options=list(WHEN_MISSING),
+                    default=WHEN_MISSING[0],
+                    optional=True,
+                    tooltip="What a picture that does not come does. stop: an error that says which and why; the others "
+                    "are kept. placeholder: a plain picture with the reason stands in its place, and the next queue asks "
+                    "for it again.",
+                ),
+                io.Int.Input(
+                    "pay_again",
+                    default=0,
+                    min=0,
+                    max=MAX_TAKE,
+                    optional=True,
+                    tooltip="Raise it by 1 to pay once more for jobs that failed or whose outcome is unknown, and for "
+                    "those alone. 0 never pays twice for a job.",
                 ),
             ],
             outputs=[
@@ -95,16 +117,27 @@ class ImageMixerRemote(io.ComfyNode):
 
     @classmethod
     async def execute(
-        cls, recipe: Recipe, endpoint: str, take: int = 0, track_id: str = "", fallback: Any = None
+        cls,
+        recipe: Recipe,
+        endpoint: str,
+        take: int = 0,
+        track_id: str = "",
+        fallback: Any = None,
+        missing: WhenMissing = "stop",
+        pay_again: int = 0,
     ) -> io.NodeOutput:
-        order = Order(recipe, endpoint, take, track_id, _run())
+        order = Order(recipe, endpoint, take, track_id, _run(), missing, pay_again, fallback is not None)
         try:
             outcome = await _outcome(order, str(cls.hidden.unique_id))
         except EngineError as error:
             if fallback is None:
                 raise
             return hand_over.to(fallback, "remote", error, cls.hidden, vae_input=None)
-        batch, resized = images.stacked([images.decode(data) for data in outcome.images])
+        if outcome.missing:
+            hand_over.try_again(cls.hidden.unique_id)
+        reasons = [picture.reason for picture in outcome.missing]
+        files = filled(outcome.images, reasons, (recipe.width, recipe.height))
+        batch, resized = images.stacked([images.decode(data) for data in files])
         report = outcome.report
         if resized:
             line = f"{resized} of {len(outcome.images)} images came in another size and were resized to the first's."
@@ -132,6 +165,7 @@ async def _outcome(order: Order, node_id: str) -> Outcome:
                 shown = len(latest)
                 await ComfyAPI().execution.set_progress(latest[-1].done, max(1, latest[-1].total), node_id)
             if over:
+                _tell_missing(latest, node_id)
                 return future.result()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(over_now.wait(), LOOK)
@@ -143,6 +177,12 @@ async def _outcome(order: Order, node_id: str) -> Outcome:
         logger.info("Image Mixer (Remote): %s", line)
         _say(line, node_id)
         raise
+
+
+def _tell_missing(latest: list[Progress], node_id: str) -> None:
+    last = latest[-1] if latest else Progress(0, 0, "")
+    told = {"node": node_id, "missing": last.missing, "jobs": last.jobs_again}
+    PromptServer.instance.send_sync(MISSING_EVENT, told)
 
 
 def _event_of(future: futures.Future[Outcome]) -> asyncio.Event:

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from ..mixing.errors import EngineError, ImageError
 from . import errors
 from .addresses import Disallowed, Resolve, download_address, origin_of
-from .answers import Answer, Refused, Unclear, decode_answer, json_object, listed_jobs, uploaded_url
+from .answers import Answer, Done, Pending, Refused, Unclear, decode_answer, json_object, listed_page, uploaded_url
 from .credentials import Key
 from .endpoints import Endpoint
 from .pictures import picture_bytes
@@ -22,7 +22,12 @@ from .wires import wire_of
 MAX_ANSWER = 4_000_000
 MAX_PICTURE = 64_000_000
 MAX_REDIRECTS = 5
-LISTED = 30
+ROWS_PER_PAGE = 30
+"""The list's largest page."""
+
+COUNT_FIELD = "processing_count"
+"""Where the service's page of the queue's length has the number."""
+
 UPLOAD_CALLS = 2
 """An upload is tried for as long as so many calls may last."""
 
@@ -68,71 +73,77 @@ class Client:
         return self._wire.decode(reply.status, reply.body, reply.headers.get("retry-after", ""))
 
     def fetch(self, job: str, fetch_url: str | None) -> Answer:
-        """Asks how a job stands. `fetch_url` is used only on the endpoint's own origin. Raises nothing."""
-        own = fetch_url is not None and origin_of(fetch_url) == self.endpoint.origin
-        url = fetch_url if fetch_url is not None and own else self.endpoint.url(self._wire.fetch_path + job)
-        try:
-            reply = self._post(url, {}, self.endpoint.timeouts.call)
-        except (NotSent, NoAnswer) as error:
-            return Unclear(str(error), 0)
-        return self._wire.decode(reply.status, reply.body, reply.headers.get("retry-after", ""))
+        """Ask how a job stands. Raises nothing.
+
+        `fetch_url` is used only on the endpoint's own origin; if it does not tell, the documented address is asked.
+        """
+        plain = self.endpoint.url(self._wire.fetch_path + job)
+        if fetch_url is None or fetch_url == plain or origin_of(fetch_url) != self.endpoint.origin:
+            return self._asked_at(plain)
+        answer = self._asked_at(fetch_url)
+        if isinstance(answer, (Done, Pending)):
+            return answer
+        other = self._asked_at(plain)
+        return other if isinstance(other, (Done, Pending)) else answer
 
     def asked(self) -> str:
-        """Asks for the length of the account's queue, which costs nothing and needs a key that is good: one line of what
-        the service says. Raises EngineError where it refuses or does not answer."""
+        """One line of what the service says to the key: it is asked for the length of the account's queue, for free.
+
+        Raises EngineError if the service refuses, does not answer, or answers in a form that is not its own.
+        """
         if self._wire.count_path is None:
             return f"{self.endpoint.name} can be asked nothing for free: its first job tries the key."
         try:
             reply = self._post(self.endpoint.url(self._wire.count_path), {}, self.endpoint.timeouts.call)
         except NotSent as error:
-            cause = errors.OFFLINE if error.offline else errors.SERVICE_DOWN
-            raise self.error("cannot be asked", str(error), cause) from error
+            raise self.unreachable("cannot be asked", error) from error
         except NoAnswer as error:
             raise self.error("does not answer", str(error), errors.SERVICE_DOWN) from error
         answer = decode_answer(reply.status, reply.body, reply.headers.get("retry-after", ""))
-        if isinstance(answer, Refused):
+        if isinstance(answer, Refused) and answer.cause == errors.REFUSED:
             raise self.error("refuses the key", answer.reason, answer.cause)
-        counts = [value for value in (json_object(reply.body) or {}).values() if type(value) is int]
-        return f"{self.endpoint.name} takes the key" + (f" and has {counts[0]} jobs in its queue." if counts else ".")
+        fields = json_object(reply.body) or {}
+        count = fields.get(COUNT_FIELD)
+        if reply.status != 200 or str(fields.get("status", "")).lower() != "success" or type(count) is not int:
+            reason = answer.reason if isinstance(answer, (Refused, Unclear)) else "its answer is in no form known here"
+            raise self.error("did not answer as the service does", reason, errors.SERVICE_DOWN)
+        return f"{self.endpoint.name} takes the key and has {count} jobs in its queue."
 
-    def listed(self) -> list[dict[str, Any]] | None:
-        """The account's newest images, or None where this service has no list or does not answer."""
+    def listed(self, page: int) -> tuple[list[dict[str, Any]], int | None] | None:
+        """The jobs on a page of the account's list, newest first, and the number of its last page, if it is named.
+
+        None if this service has no list or does not answer.
+        """
         if self._wire.list_path is None:
             return None
+        fields = {"type": "image", "per_page": ROWS_PER_PAGE, "page": page}
         try:
-            reply = self._post(self.endpoint.url(self._wire.list_path), {"type": "image"}, self.endpoint.timeouts.call)
+            reply = self._post(self.endpoint.url(self._wire.list_path), fields, self.endpoint.timeouts.call)
         except (NotSent, NoAnswer):
             return None
-        return listed_jobs(reply.body)[:LISTED] if reply.status == 200 else None
+        said = str((json_object(reply.body) or {}).get("status", "success")).lower()
+        return listed_page(reply.body) if reply.status == 200 and said == "success" else None
 
     def upload(self, data_uri: str, pause: Pause, backoff: Backoff) -> str:
-        """Gives a picture to the service and returns its URL, trying again freely. Raises EngineError."""
-        reason, cause = "it did not answer", errors.SERVICE_DOWN
+        """Give a picture to the service and return its URL, trying again freely. Raises EngineError."""
+        problem = self.error("did not take the upload of a picture", "it did not answer", errors.SERVICE_DOWN)
         for wait in backoff.waits(UPLOAD_CALLS * self.endpoint.timeouts.call):
-            retry_after: float | None = None
-            for path, name in self._wire.upload_paths:
-                try:
-                    reply = self._post(self.endpoint.url(path), {name: data_uri}, self.endpoint.timeouts.call)
-                except NotSent as error:
-                    reason, cause = str(error), errors.OFFLINE if error.offline else errors.SERVICE_DOWN
-                    break
-                except NoAnswer as error:
-                    reason, cause = str(error), errors.SERVICE_DOWN
-                    break
-                url = uploaded_url(reply.body) if reply.status < 300 else None
-                if url is not None:
-                    return url
-                answer = decode_answer(reply.status, reply.body, reply.headers.get("retry-after", ""))
-                if isinstance(answer, Refused):
-                    reason, cause, retry_after = answer.reason, answer.cause, answer.retry_after
-                    if cause in (errors.REFUSED, errors.JOB_FAILED):
-                        raise self.error("refuses a picture", reason, cause)
-                else:
-                    reason = getattr(answer, "reason", "its answer holds no address")
-                if reply.status not in (404, 405):
-                    break
-            pause(max(wait, retry_after or 0.0))
-        raise self.error("took no picture", reason, cause)
+            retry_after = 0.0
+            try:
+                got = self._upload_once(data_uri)
+                if isinstance(got, str):
+                    return got
+                problem = self._upload_error(got)
+                if isinstance(got, Refused):
+                    retry_after = got.retry_after or 0.0
+                    if got.cause in (errors.REFUSED, errors.JOB_FAILED):
+                        raise problem
+            except NotSent as error:
+                problem = self.unreachable("cannot be reached for the upload of a picture", error)
+            except NoAnswer as error:
+                problem = self.error("did not take the upload of a picture", str(error), errors.SERVICE_DOWN)
+            pause(max(wait, retry_after))
+        raise problem
 
     def download(self, url: str) -> bytes | Missed:
         """The picture at `url`, without the key, by way of at most MAX_REDIRECTS places that are each allowed."""
@@ -160,7 +171,39 @@ class Client:
 
     def error(self, what: str, reason: str, cause: str) -> EngineError:
         """An EngineError that names this endpoint and says what to do about `cause`."""
-        return EngineError(f"{self.endpoint.name} {what}: {reason.rstrip('. ')}. {_ADVICE[cause]}", cause)
+        return EngineError(f"{self.endpoint.name} {what}: {reason.rstrip('. ')}. {ADVICE[cause]}", cause)
+
+    def unreachable(self, what: str, error: NotSent) -> EngineError:
+        """The error for a call of which no byte could be sent."""
+        cause = errors.OFFLINE if error.offline else errors.SERVICE_DOWN
+        return errors.Unreachable(f"{self.endpoint.name} {what}: {str(error).rstrip('. ')}. {ADVICE[cause]}", cause)
+
+    def _asked_at(self, url: str) -> Answer:
+        try:
+            reply = self._post(url, {}, self.endpoint.timeouts.call)
+        except (NotSent, NoAnswer) as error:
+            return Unclear(str(error), 0)
+        return self._wire.decode(reply.status, reply.body, reply.headers.get("retry-after", ""))
+
+    def _upload_once(self, data_uri: str) -> str | Answer:
+        """The URL of an upload, or what was answered instead. Raises NotSent and NoAnswer."""
+        answer: Answer = Unclear("its answer holds no address")
+        for path, name in self._wire.upload_paths:
+            reply = self._post(self.endpoint.url(path), {name: data_uri}, self.endpoint.timeouts.call)
+            url = uploaded_url(reply.body) if reply.status < 300 else None
+            if url is not None:
+                return url
+            answer = decode_answer(reply.status, reply.body, reply.headers.get("retry-after", ""))
+            if reply.status not in (404, 405):
+                break
+        return answer
+
+    def _upload_error(self, answer: Answer) -> EngineError:
+        reason = answer.reason if isinstance(answer, (Refused, Unclear)) else "its answer holds no address"
+        if not isinstance(answer, Refused):
+            return self.error("did not take the upload of a picture", reason, errors.SERVICE_DOWN)
+        verb = {errors.REFUSED: "refuses the upload", errors.JOB_FAILED: "refuses a picture"}
+        return self.error(verb.get(answer.cause, "did not take the upload of a picture"), reason, answer.cause)
 
     def _post(self, url: str, fields: dict[str, Any], total: float, read: float | None = None,
               fresh: bool = False) -> Reply:
@@ -177,8 +220,8 @@ class Client:
         return self._transport(Call("GET", url, None, times.connect, times.read, times.download, MAX_PICTURE, address))
 
 
-_ADVICE = {
-    errors.REFUSED: "Check the key, its credits and its plan at the service; nothing was paid.",
+ADVICE = {
+    errors.REFUSED: "Check the key (Settings › Image Mixer), its credits and its plan at the service.",
     errors.QUEUE_FULL: "Queue again later, or lower jobs_in_flight for this endpoint.",
     errors.SERVICE_DOWN: "Try again later.",
     errors.OFFLINE: "Check this server's network.",

@@ -17,6 +17,7 @@ WireName = Literal["v6", "v5"]
 WIRES: tuple[WireName, ...] = ("v6", "v5")
 KEY_VARIABLE = "MODELSLAB_API_KEY"
 FILE = "endpoints.toml"
+_SWITCHES = ("insecure_lan", "mark_uploads")
 _MOST_IMAGES: dict[WireName, int] = {"v6": 1, "v5": 4}
 
 
@@ -43,8 +44,10 @@ class Timeouts:
 class Endpoint:
     """One profile. `credential` is the name of the environment variable, and of the key in the credentials' file.
 
-    `uploader` is the profile that takes this one's pictures ("" for itself). Raises InputError on a base URL that is
-    neither https, nor http to this machine, nor (with `insecure_lan`) http to a private address in numbers.
+    `uploader` is the profile that takes this one's pictures ("" for itself). `mark_uploads` names each attempt in a
+    fragment of a picture's address, for a service that echoes it: a lost job is then found by its name.
+    Raises InputError on a base URL that is neither https, nor http to this machine, nor (with `insecure_lan`) http to a
+    private address in numbers.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Endpoint:
     insecure_lan: bool = False
     download_hosts: tuple[str, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    mark_uploads: bool = False
 
     def __post_init__(self) -> None:
         origin = origin_of(self.base_url)
@@ -202,10 +206,10 @@ def _endpoint(source: str, name: str, table: dict[str, Any], base: Endpoint | No
             given[key] = tuple(host.lower() for host in value)
         elif key in ("images_per_job", "jobs_in_flight"):
             given[key] = _whole(where, key, value)
-        elif isinstance(value, bool if key == "insecure_lan" else str):
+        elif isinstance(value, bool if key in _SWITCHES else str):
             given[key] = value
         else:
-            wanted = "true or false" if key == "insecure_lan" else "a text"
+            wanted = "true or false" if key in _SWITCHES else "a text"
             raise InputError(f"{where}: {key} is {wanted}, not {value!r}.")
     if base is None and "base_url" not in given:
         raise InputError(f"{where}: base_url is missing.")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
+from typing import Literal
 
 from ..mixing.errors import EngineError
 from ..mixing.recipe import Recipe
@@ -17,40 +17,58 @@ from .addresses import Resolve
 from .client import Client
 from .credentials import Credentials
 from .endpoints import Endpoint, Settings
-from .errors import NO_KEY, RunInterrupted, StoreError
-from .job import Desk, JobRun, stored_images
-from .journal import LEASE, Caps, Journal
+from .errors import NO_KEY, PicturesMissing, RunInterrupted
 from .pictures import Pictures
-from .plan import PlannedJob, jobs_at_most, plan
-from .report import report_of
-from .results import Results
-from .state import Progress, RunState
-from .timing import Backoff, Stopped, Waiter
+from .run.context import RunContext
+from .run.crew import Crew
+from .run.kept import Images, kept_images
+from .run.missing import MissingPicture, missing_line
+from .run.plan import PlannedJob, different_jobs, plan
+from .run.progress import Progress, RunState, is_common
+from .run.report import report_of
+from .run.told import jobs_again, missing_pictures, tell_of
+from .run.uploads import Uploads
+from .store.journal import Journal
+from .store.results import Results
+from .store.rows import Caps
+from .timing import Backoff, Waiter
 from .transport import Transport, system_resolve
-from .uploads import Uploads
 
-LOOK = 0.1
-"""Seconds between two looks at whether the person interrupted."""
+WhenMissing = Literal["stop", "placeholder"]
+WHEN_MISSING: tuple[WhenMissing, ...] = ("stop", "placeholder")
 
 
 @dataclass(frozen=True)
 class Order:
     """What to make and where: the name of an endpoint, `take` (raising it pays again), `track_id` for webhooks, and
-    the `run` that the cap on paid jobs counts for (one prompt)."""
+    the `run` that the cap on paid jobs counts for (one prompt).
+
+    `when_missing` says what a picture that does not come does: stop the run, or leave its place empty. `pay_again` is a
+    counter: once raised, failed and unknown jobs are paid for again. `has_fallback`: another engine stands by.
+    """
 
     recipe: Recipe
     endpoint: str
     take: int = 0
     track_id: str = ""
     run: str = ""
+    when_missing: WhenMissing = "stop"
+    pay_again: int = 0
+    has_fallback: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The images as the service made them (file bytes), by variant, then sample; and what there is to say of them."""
+    """The images as the service made them (file bytes), by variant, then sample, and what there is to say of them.
 
-    images: tuple[bytes, ...]
+    None stands for a missing image; `missing` says why, in the same order. `jobs_again` are the jobs that raising the
+    order's `pay_again` would pay for.
+    """
+
+    images: tuple[bytes | None, ...]
     report: Report
+    missing: tuple[MissingPicture, ...] = ()
+    jobs_again: int = 0
 
 
 class Engine:
@@ -90,41 +108,39 @@ class Engine:
 
     def run(self, order: Order, progress: Callable[[Progress], None] = lambda _: None,
             interrupted: Callable[[], bool] = lambda: False) -> Outcome:
-        """The images of an order, paid for at most once each, ever.
+        """The images of an order, each paid for once, ever, unless `pay_again` was raised for it.
 
         Raises InputError before anything is sent; EngineError with one of `errors.CAUSES`, on which another engine may
-        be asked; UnknownOutcome, ResultGone, StoreError and RunInterrupted, on which none may. Within 1 s of an
-        interrupt it raises; a submit in flight still records its answer.
+        be asked; PicturesMissing if only some images came and the order stops at that; UnknownOutcome, ResultGone,
+        StoreError and RunInterrupted. Within 1 s of an interrupt it raises; a submit in flight still records its answer.
         """
         begun = self._clock()
         endpoint = self._settings.endpoint(order.endpoint)
+        self._journal.check_caps_for(different_jobs(order.recipe, endpoint), order.run, self._caps)
         jobs = plan(order.recipe, endpoint, order.take, order.track_id, self._pictures.size)
         unique = {job.identity: job for job in jobs}
-        images: dict[str, list[bytes]] = {}
+        images: dict[str, Images] = {}
         for identity, job in unique.items():
-            stored = stored_images(self._results, job, self._journal.job(identity))
-            if stored is not None:
+            stored = kept_images(self._journal, self._results, job, endpoint, order.take)
+            if stored is not None and None not in stored:
                 images[identity] = stored
         reused = set(images)
-        missing = [job for identity, job in unique.items() if identity not in images]
-        if missing:
-            state = RunState([job.identity for job in missing], len(unique), progress, interrupted, endpoint.name)
-            images |= self._made(order, endpoint, missing, state)
+        state = RunState([i for i in unique if i not in images], len(unique), progress, interrupted, endpoint.name)
+        todo = [job for identity, job in unique.items() if identity not in images]
+        if todo:
+            images |= self._made(order, endpoint, todo, state)
             reused |= state.reused
             self._results.trim(frozenset(unique))
-        progress(Progress(len(unique), len(unique), f"done in {self._clock() - begun:.0f} s"))
-        rows = {identity: row for identity in unique if (row := self._journal.job(identity)) is not None}
-        report = report_of(order.recipe, endpoint, jobs, rows, reused, self._clock() - begun)
-        placed = {place: data for job in jobs for place, data in zip(job.images, images[job.identity], strict=False)}
-        return Outcome(tuple(placed[place] for place in sorted(placed)), report)
-
-    def listing(self) -> tuple[tuple[str, bool], ...]:
-        """The names of the endpoints, and whether each has the key it needs."""
-        return tuple((e.name, self._credentials.has(e.credential)) for e in self._settings.endpoints.values())
-
-    def jobs_at_most(self, order: Order) -> int:
-        """How many jobs a queue of `order` would pay for at most. Raises InputError on an unknown endpoint."""
-        return jobs_at_most(order.recipe, self._settings.endpoint(order.endpoint))
+        missing = missing_pictures(jobs, images, state)
+        told = {i: tell_of(job, self._journal, endpoint, order.take, i in reused, missing) for i, job in unique.items()}
+        again = jobs_again(list(unique.values()), missing)
+        text = f"{len(missing)} missing" if missing else f"done in {self._clock() - begun:.0f} s"
+        progress(Progress(len(unique), len(unique), text, len(missing), again))
+        if missing:
+            _stop_if_told(order, missing, sum(len(job.images) for job in jobs), again, state)
+        report = report_of(order.recipe, endpoint, jobs, told, self._clock() - begun)
+        placed = {index: data for job in jobs for index, data in _places(job, images.get(job.identity))}
+        return Outcome(tuple(placed[index] for index in sorted(placed)), report, missing, again)
 
     def asked(self, endpoint: str) -> str:
         """One line of what a service says to its key, without paying. Raises EngineError, and InputError on an unknown
@@ -132,87 +148,62 @@ class Engine:
         return self._client(self._settings.endpoint(endpoint)).asked()
 
     def close(self) -> None:
-        """Closes the journal. Runs must be over."""
+        """Close the journal. Runs must be over."""
         self._journal.close()
 
-    def _made(
-        self, order: Order, endpoint: Endpoint, jobs: list[PlannedJob], state: RunState
-    ) -> dict[str, list[bytes]]:
-        desk = self._desk(order, endpoint, jobs, state)
-        self._journal.reserve([desk.new_job(job) for job in jobs], desk.run, desk.caps, desk.owner)
-        queue = iter(jobs)
-        lock = threading.Lock()
-        images: dict[str, list[bytes]] = {}
+    @property
+    def _caps(self) -> Caps:
+        return Caps(self._settings.max_jobs_per_run, self._settings.max_jobs_per_day)
 
-        def work() -> None:
-            while True:
-                with lock:
-                    job = next(queue, None)
-                if job is None:
-                    return
-                runner = JobRun(desk, job, partial(state.tell, job.identity))
-                try:
-                    images[job.identity] = runner.images()
-                    state.finished(job.identity, runner.reused)
-                except Stopped:
-                    state.ended(job.identity, None)
-                except BaseException as error:
-                    state.ended(job.identity, error)
-
-        workers = [threading.Thread(target=work, name="image mixer job", daemon=True)
-                   for _ in range(min(len(jobs), 2 * endpoint.jobs_in_flight))]
-        for worker in workers:
-            worker.start()
-        threading.Thread(target=self._keep, args=(desk.owner, workers), name="image mixer lease", daemon=True).start()
-        self._watch(workers, state)
-        self._journal.release_plans(desk.owner)
+    def _made(self, order: Order, endpoint: Endpoint, jobs: list[PlannedJob], state: RunState) -> dict[str, Images]:
+        """The images of the jobs that gave any, by identity. Raises RunInterrupted."""
+        context = self._context(order, endpoint, jobs, state)
+        crew = Crew(context, jobs, state, self._clock, self._sleep)
+        try:
+            new = [context.new_job(job, job.identity, order.pay_again) for job in jobs]
+            self._journal.reserve(new, context.run, context.caps, context.owner)
+        except BaseException:
+            self._journal.end_owner(context.owner)
+            raise
+        images = crew.work(2 * endpoint.jobs_in_flight)
         if state.stopped and len(images) < len(jobs):
             raise RunInterrupted(state.farewell())
-        state.raise_first()
         return images
 
-    def _desk(self, order: Order, endpoint: Endpoint, jobs: list[PlannedJob], state: RunState) -> Desk:
+    def _context(self, order: Order, endpoint: Endpoint, jobs: list[PlannedJob], state: RunState) -> RunContext:
         client = self._client(endpoint)
         uploader = endpoint
         if any(picture is not None for job in jobs for picture in job.pictures):
             uploader = self._settings.uploader_of(endpoint)
         uploads = Uploads(client if uploader is endpoint else self._client(uploader), self._journal,
                           self._pictures.encode, self._backoff)
-        caps = Caps(self._settings.max_jobs_per_run, self._settings.max_jobs_per_day)
         waiter = Waiter(self._clock, self._sleep, lambda: state.stopped)
-        return Desk(client, uploads, self._journal, self._results, waiter, state.begin, self._backoff, self._wall,
-                    self._journal.new_owner(), order.run, caps, order.take)
+        return RunContext(
+            client, uploads, self._journal, self._results, waiter, state.begin, self._backoff, self._wall,
+            self._journal.new_owner(), order.run, self._caps, order.take, order.pay_again,
+        )
 
     def _client(self, endpoint: Endpoint) -> Client:
         key = self._credentials.key(endpoint.credential)
         if key is None:
             raise EngineError(
-                f"There is no key for {endpoint.name}: set the environment variable {endpoint.credential} on the server, "
-                "or store one as the README says.", NO_KEY,
+                f"There is no key for {endpoint.name}: set one in Settings › Image Mixer, or start ComfyUI with the "
+                f"environment variable {endpoint.credential}.", NO_KEY,
             )
         return Client(endpoint, key, self._transport, self._resolve, self._pictures.check)
 
-    def _watch(self, workers: list[threading.Thread], state: RunState) -> None:
-        for worker in workers:
-            while worker.is_alive():
-                if state.interrupt():
-                    raise RunInterrupted(state.farewell())
-                worker.join(LOOK)
 
-    def _keep(self, owner: str, workers: list[threading.Thread]) -> None:
-        """Renews the run's leases while one of its threads lives, also after an interrupt."""
-        last = self._clock()
-        while any(worker.is_alive() for worker in workers):
-            self._sleep(LOOK)
-            if self._clock() - last > LEASE / 4:
-                last = self._clock()
-                try:
-                    self._journal.renew([owner])
-                except StoreError:
-                    continue  # the next step of a job meets the same, and says so
-        try:
-            self._journal.release_plans(owner)
-        except StoreError:
-            return
+def _stop_if_told(
+    order: Order, missing: tuple[MissingPicture, ...], total: int, again: int, state: RunState
+) -> None:
+    """Raise what went wrong if the order is not to go on without the missing images."""
+    first = state.common or state.first()
+    if len(missing) == total and first is not None:
+        if order.when_missing == "stop" or is_common(first) or (order.has_fallback and isinstance(first, EngineError)):
+            raise first
+    elif order.when_missing == "stop":
+        raise PicturesMissing(missing_line(missing, total, again))
 
 
+def _places(job: PlannedJob, images: Images | None) -> list[tuple[int, bytes | None]]:
+    return list(zip(job.images, images or [None] * len(job.images), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..mixing.errors import MixError
+from ..mixing.errors import EngineError, MixError
 
 NO_KEY: Final = "no key"
 CAP_REACHED: Final = "cap reached"
@@ -17,12 +17,38 @@ CAUSES: Final = (NO_KEY, CAP_REACHED, OFFLINE, REFUSED, QUEUE_FULL, SERVICE_DOWN
 """The causes that an EngineError of the remote engine carries."""
 
 
+COMMON: Final = (NO_KEY, CAP_REACHED, OFFLINE, REFUSED)
+"""Causes that every other job of a run would meet too: after one of them no new job is begun."""
+
+
+class Unreachable(EngineError):
+    """The service cannot be reached: every other job of the run would meet the same."""
+
+
+class NotDelivered(EngineError):
+    """The service took a job and does not deliver it. It may be paid for; another attempt can be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, JOB_FAILED)
+
+
 class UnknownOutcome(MixError):
-    """A job was sent and no answer was read: it may have been paid for. It is never sent again by itself."""
+    """A job was sent and no clear answer was read: it may have been paid for. It is not sent again by itself.
+
+    `stops` if two faults in a row show that further jobs would end in the same way.
+    """
+
+    def __init__(self, message: str, stops: bool = False) -> None:
+        super().__init__(message)
+        self.stops = stops
 
 
 class ResultGone(MixError):
     """A job was paid for, its bytes are no longer here and its links no longer live."""
+
+
+class PicturesMissing(MixError):
+    """Some pictures of a run came and some did not. The message names which, why, and what to press."""
 
 
 class StoreError(MixError):

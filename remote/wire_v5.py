@@ -22,7 +22,7 @@ def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
         "negative_prompt": request.negative_prompt,
         "init_image": ",".join(url.replace(",", "%2C") for url in request.images),
         "steps": request.steps,
-        "guidance_scale": request.guidance_scale,
+        "guidance_scale": whole(request.guidance_scale),
         "seed": request.seed,
         "samples": request.samples,
         "webhook": request.webhook,
@@ -38,6 +38,11 @@ def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
 def comma_weights(weights: tuple[float, ...]) -> str:
     """Weights as the service's text: "0.5,0.7". At most six decimals, never an exponent, never a 0 for what acts."""
     return ",".join(f"{max(w, 1e-6):.6f}".rstrip("0").rstrip(".") for w in weights)
+
+
+def whole(number: float) -> float:
+    """A number as the documents show it: 10, not 10.0."""
+    return int(number) if float(number).is_integer() else number
 
 
 def decode(status: int, body: bytes, retry_after: str = "") -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .answers import Answer, decode_answer
 from .request import Limits, MixRequest
-from .wire_v5 import comma_weights
+from .wire_v5 import comma_weights, whole
 
 NAME = "v6"
 MIX_PATH = "/image_editing/img_mixer"
@@ -25,7 +25,7 @@ def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
         "prompt": request.prompt,
         "init_image": list(request.images),
         "steps": request.steps,
-        "guidance_scale": request.guidance_scale,
+        "guidance_scale": whole(request.guidance_scale),
         "samples": request.samples,
     }
     if say_weights:

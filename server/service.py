@@ -17,9 +17,9 @@ from ..remote.credentials import Credentials
 from ..remote.endpoints import FILE, Settings, built_in_settings, load_settings
 from ..remote.engine import Engine
 from ..remote.errors import StoreError
-from ..remote.journal import Journal
 from ..remote.pictures import Pictures
-from ..remote.results import Results
+from ..remote.store.journal import Journal
+from ..remote.store.results import Results
 from ..remote.transport import RequestsTransport
 
 OWNER_ALONE = 0o700

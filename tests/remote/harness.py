@@ -14,9 +14,9 @@ from image_mixer.mixing.recipe import Recipe
 from image_mixer.remote.credentials import Credentials
 from image_mixer.remote.endpoints import Endpoint, Settings, Timeouts
 from image_mixer.remote.engine import Engine, Order
-from image_mixer.remote.journal import Journal
 from image_mixer.remote.pictures import Pictures
-from image_mixer.remote.results import Results
+from image_mixer.remote.store.journal import Journal
+from image_mixer.remote.store.results import Results
 from image_mixer.remote.transport import RequestsTransport
 from PIL import Image
 

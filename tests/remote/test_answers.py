@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_mixer.remote import answers
 from image_mixer.remote.answers import Done, Pending, Refused, Unclear, decode_answer
+from image_mixer.remote.texts import LONGEST_REASON
 
 A, B, C = (f"https://cdn.example/{n}.png" for n in "abc")
 PROCESSING = {"status": "processing", "tip": "t", "eta": 7, "message": "Try to fetch", "id": 12, "output": [],
@@ -25,11 +26,17 @@ PROCESSING = {"status": "processing", "tip": "t", "eta": 7, "message": "Try to f
     ({"status": "success", "id": 1, "output": [A], "proxy_links": [B], "future_links": [C]}, Done(((A, B, C),), "1")),
     ({"status": "success", "id": 1, "output": [A, B]}, Done(((A,), (B,)), "1")),
     ({"status": "success", "id": 1, "output": [A], "generationTime": 19.2, "meta": {"seed": 5}},
-     Done(((A,),), "1", {"seed": 5}, 5, 19.2)),
-    ({"status": "success", "id": 1, "output": [A], "meta": {"seed": "17"}}, Done(((A,),), "1", {"seed": "17"}, 17)),
+     Done(((A,),), "1", {"seed": 5}, (5,), 19.2)),
+    ({"status": "success", "id": 1, "output": [A], "meta": {"seed": "17"}}, Done(((A,),), "1", {"seed": "17"}, (17,))),
+    ({"status": "success", "id": 1, "output": [A, None, B]}, Done(((A,), (), (B,)), "1")),
+    ({"status": "success", "id": 1, "output": [A], "meta": {"seed": [5, 6]}},
+     Done(((A,),), "1", {"seed": [5, 6]}, (5, 6))),
+    ({"status": "success", "id": 1, "output": [A], "nsfw_content_detected": [True]}, Done(((A,),), "1", unsafe=True)),
+    ({"status": "success", "id": 1, "output": [A], "nsfw_content_detected": ""}, Done(((A,),), "1")),
     ({"status": "Success", "output": [A]}, Done(((A,),))),
     ({"status": "success", "id": 9}, Pending("9", 0.0)),
-    ({"status": "success", "id": 9, "output": ["javascript:alert(1)", "file:///etc/passwd"]}, Pending("9", 0.0)),
+    ({"status": "success", "id": 9, "output": ["file:///etc/passwd"]}, Done((("file:///etc/passwd",),), "9")),
+    ({"status": "success", "id": 9, "output": ["", None]}, Pending("9", 0.0)),
     (PROCESSING, Pending("12", 7.0, "https://x.example/f/12")),
     (PROCESSING | {"eta": 7.5, "id": "s1"}, Pending("s1", 7.5, "https://x.example/f/12")),
     (PROCESSING | {"eta": None}, Pending("12", None, "https://x.example/f/12")),
@@ -40,18 +47,22 @@ PROCESSING = {"status": "processing", "tip": "t", "eta": 7, "message": "Try to f
     ({"status": "queued", "id": 3}, Pending("3")),
     ({"status": "error", "message": "bad"}, Refused("bad")),
     ({"status": "error", "messege": "bad"}, Refused("bad")),
-    ({"status": "error", "message": {"prompt": ["is needed", "is short"]}}, Refused("prompt: is needed is short")),
+    ({"status": "error", "message": {"prompt": ["is needed", "is short"]}},
+     Refused("prompt: is needed is short", not_taken=True)),
+    ({"status": "error", "message": {"server": ["is ill"]}}, Refused("server: is ill")),
+    ({"status": "error", "message": "red \x1b[31m\u202e text\r\n"}, Refused("red [31m text")),
     ({"status": "failed", "id": 4, "message": "it broke"}, Refused("it broke", id="4")),
-    ({"status": "error", "message": "x", "code": "invalid_api_key"}, Refused("x", "refused")),
-    ({"status": "error", "message": "x", "code": "insufficient_balance"}, Refused("x", "refused")),
-    ({"status": "error", "message": "x", "code": "no_subscription"}, Refused("x", "refused")),
-    ({"status": "error", "message": "x", "code": "forbidden"}, Refused("x", "refused")),
-    ({"status": "error", "message": "x", "code": "rate_limited", "retry_after": 3}, Refused("x", "queue full", 3.0)),
+    ({"status": "error", "message": "x", "code": "invalid_api_key"}, Refused("x", "refused", not_taken=True)),
+    ({"status": "error", "message": "x", "code": "insufficient_balance"}, Refused("x", "refused", not_taken=True)),
+    ({"status": "error", "message": "x", "code": "no_subscription"}, Refused("x", "refused", not_taken=True)),
+    ({"status": "error", "message": "x", "code": "forbidden"}, Refused("x", "refused", not_taken=True)),
+    ({"status": "error", "message": "x", "code": "rate_limited", "retry_after": 3},
+     Refused("x", "queue full", 3.0, not_taken=True)),
     ({"status": "error", "message": "x", "code": "upstream_unavailable"}, Refused("x", "service down")),
     ({"status": "error", "message": "x", "code": "provider_error"}, Refused("x", "service down")),
-    ({"status": "error", "message": "x", "code": "validation_error"}, Refused("x", "job failed")),
-    ({"status": "error", "message": "x", "code": "not_found"}, Refused("x", "job failed")),
-    ({"status": "error", "message": "Invalid API Key"}, Refused("Invalid API Key", "refused")),
+    ({"status": "error", "message": "x", "code": "validation_error"}, Refused("x", "job failed", not_taken=True)),
+    ({"status": "error", "message": "x", "code": "not_found"}, Refused("x", "job failed", not_taken=True)),
+    ({"status": "error", "message": "Invalid API Key"}, Refused("Invalid API Key", "refused", not_taken=True)),
     ({"status": "error", "message": "Queue is full"}, Refused("Queue is full", "queue full")),
     ({"status": "error"}, Refused("it gives no reason")),
 ])
@@ -100,7 +111,13 @@ def test_uploads(body: Any, wanted: str | None) -> None:
     [{"id": 5, "output": [A]}], {"status": "success", "data": [{"id": 5}]}, {"messages": {"data": [{"id": "5"}]}},
 ])
 def test_the_accounts_list(body: Any) -> None:
-    assert [item["id"] for item in answers.listed_jobs(json.dumps(body).encode())] == ["5"]
+    items, last = answers.listed_page(json.dumps(body).encode())
+    assert [item["id"] for item in items] == ["5"] and last is None
+
+
+def test_the_accounts_list_names_its_last_page() -> None:
+    body = {"status": "success", "data": [], "pagination": {"current_page": 1, "last_page": 4}}
+    assert answers.listed_page(json.dumps(body).encode()) == ([], 4)
 
 
 NAMES = ("status", "id", "eta", "output", "proxy_links", "future_links", "message", "messege", "code", "retry_after",
@@ -118,16 +135,16 @@ STATUS = st.sampled_from([200, 201, 301, 400, 401, 402, 403, 404, 429, 500, 502,
 def _ends_well(status: int, body: bytes, header: str) -> None:
     answer = decode_answer(status, body, header)
     if isinstance(answer, Refused):
-        assert answer.reason.isprintable() or answer.reason
-        assert len(answer.reason) <= answers.LONGEST_REASON
+        assert answer.reason.isprintable() and answer.reason
+        assert len(answer.reason) <= LONGEST_REASON
     elif isinstance(answer, Done):
-        assert answer.links and all(url.startswith(("http://", "https://")) for image in answer.links for url in image)
-        assert answer.seed is None or answer.seed >= 0
+        assert any(answer.links) and all(url.strip() for image in answer.links for url in image)
+        assert all(seed is None or seed >= 0 for seed in answer.seeds)
     elif isinstance(answer, Pending):
         assert answer.eta is None or 0 <= answer.eta <= answers.MAX_ETA
     else:
         assert isinstance(answer, Unclear)
-    answers.listed_jobs(body)
+    answers.listed_page(body)
     answers.uploaded_url(body)
 
 

@@ -14,7 +14,7 @@ from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.remote.endpoints import Settings
 from image_mixer.remote.errors import RunInterrupted, UnknownOutcome
-from image_mixer.remote.state import Progress
+from image_mixer.remote.run.progress import Progress
 from image_mixer.tests.remote import harness
 from image_mixer.tests.service.app import Service
 from image_mixer.tests.service.state import Fault, Manners
@@ -193,17 +193,10 @@ def test_images_depend_on_weights_and_inputs(service: Service, tmp_path: Path) -
     assert len(set(images)) == 4
 
 
-def test_what_a_node_shows_of_endpoints_and_cost(service: Service, tmp_path: Path) -> None:
-    assert harness.engine(service.base, tmp_path).listing() == (("v6", True), ("v5", True))
-    engine = harness.engine(service.base, tmp_path, key="")
-    assert engine.listing() == (("v6", False), ("v5", False))
-    assert engine.jobs_at_most(harness.order(harness.recipe(((0.5, 0.7),) * 3, samples=4))) == 12
-
-
 def test_a_job_of_a_process_that_died_while_sending_is_looked_up(service: Service, tmp_path: Path) -> None:
     service.state.faults.append(Fault("mix", "reset", taken=True))
     service.state.manners.hides_meta = True
-    with pytest.raises(UnknownOutcome, match="raise take"):
+    with pytest.raises(UnknownOutcome, match="raise pay_again"):
         harness.engine(service.base, tmp_path).run(harness.order())
     service.state.manners.hides_meta = False
     assert len(harness.engine(service.base, tmp_path).run(harness.order()).images) == 1
@@ -252,7 +245,7 @@ def test_a_killed_runs_job_is_resumed_by_its_id(service: Service, tmp_path: Path
     assert len(service.state.paid) == 1 == service.state.count("mix")
 
 
-def test_bytes_that_went_are_downloaded_again_or_take_is_named(service: Service, tmp_path: Path) -> None:
+def test_bytes_that_went_are_downloaded_again_or_pay_again_is_named(service: Service, tmp_path: Path) -> None:
     engine = harness.engine(service.base, tmp_path)
     images = engine.run(harness.order()).images
     for path in (tmp_path / "results").rglob("*.image"):
@@ -261,7 +254,7 @@ def test_bytes_that_went_are_downloaded_again_or_take_is_named(service: Service,
     for path in (tmp_path / "results").rglob("*.image"):
         path.write_bytes(b"changed")
     service.state.manners.links_live = 0.0
-    with pytest.raises(MixError, match="raise take") as caught:
+    with pytest.raises(MixError, match="raise pay_again") as caught:
         engine.run(harness.order())
     assert not isinstance(caught.value, EngineError)
     assert len(service.state.paid) == 1

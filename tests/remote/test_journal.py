@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from image_mixer.mixing.errors import EngineError
 from image_mixer.remote.errors import StoreError
-from image_mixer.remote.journal import LEASE, Caps, Journal, LostClaim, NewJob
-from image_mixer.remote.proof import proves
+from image_mixer.remote.store.journal import Journal, LostClaim
+from image_mixer.remote.store.rows import Caps, NewJob
+from image_mixer.remote.store.slots import LEASE
 
 CAPS = Caps(16, 200)
 
@@ -95,17 +96,38 @@ def test_a_day_passes(tmp_path: Path, wall: Wall) -> None:
 
 def test_slots_are_shared_and_run_out(tmp_path: Path, wall: Wall) -> None:
     one, two = opened(tmp_path, wall), opened(tmp_path, wall)
-    assert one.take_slot("acc", "x", 2) and two.take_slot("acc", "y", 2)
-    assert not two.take_slot("acc", "z", 2) and two.take_slot("other", "z", 2)
-    assert one.take_slot("acc", "x", 2)
-    two.free_slot("x")
-    assert two.take_slot("acc", "w", 2)
+    a, b = one.new_owner(), two.new_owner()
+    assert one.slots.take("acc", "x", 2, a) and two.slots.take("acc", "y", 2, b)
+    assert not two.slots.take("acc", "z", 2, b) and two.slots.take("other", "z", 2, b)
+    assert one.slots.take("acc", "x", 2, a)
+    two.slots.free("x")
+    assert two.slots.take("acc", "w", 2, b)
     wall.now += LEASE - 1
-    two.renew([])
+    two.renew([b])
     wall.now += 2
-    assert not one.take_slot("acc", "v", 2)
+    assert not one.slots.take("acc", "v", 2, a)
     wall.now += LEASE
-    assert one.take_slot("acc", "v", 2)
+    assert one.slots.take("acc", "v", 2, a)
+
+
+def test_a_slot_that_could_not_be_given_back_runs_out_though_the_process_lives(tmp_path: Path, wall: Wall) -> None:
+    journal = opened(tmp_path, wall)
+    journal.slots.take("acc", "x", 1, journal.new_owner())
+    for _ in range(3):
+        wall.now += LEASE / 2
+        journal.renew([journal.new_owner()])
+    assert journal.slots.take("acc", "y", 1, journal.new_owner())
+
+
+def test_a_claim_lives_as_long_as_the_run_that_holds_it(tmp_path: Path, wall: Wall) -> None:
+    journal = opened(tmp_path, wall)
+    first, second = journal.new_owner(), journal.new_owner()
+    journal.reserve([new("x")], "r", CAPS, first)
+    assert journal.claim("x", second) is None
+    wall.now += 10 * LEASE
+    assert journal.claim("x", second) is None
+    journal.end_owner(first)
+    assert journal.claim("x", second) is not None
 
 
 def test_a_late_answer_wins_over_unknown(tmp_path: Path, wall: Wall) -> None:
@@ -128,17 +150,23 @@ def test_one_id_is_one_job(tmp_path: Path, wall: Wall) -> None:
     journal.accept("x", "5", None, None, ())
     assert not journal.adopt("y", "5")
     assert journal.adopt("y", "6")
-    with pytest.raises(StoreError):
-        journal.reserve([new("z")], "r", CAPS, owner)
-        journal.accept("z", "5", None, None, ())
+
+
+def test_an_id_may_be_answered_twice(tmp_path: Path, wall: Wall) -> None:
+    """As a service does that answers an equal request from its cache."""
+    journal = opened(tmp_path, wall)
+    journal.reserve([new("x"), new("y")], "r", CAPS, journal.new_owner())
+    for identity in ("x", "y"):
+        journal.accept(identity, "5", None, None, ())
+    assert sorted(row.identity for row in journal.accepted_as("host KEY", "5")) == ["x", "y"]
 
 
 def test_uploads_are_reused_for_a_while(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    journal.keep_upload("p", "d", "https://u.example")
+    journal.uploads.keep("p", "d", "https://u.example")
     wall.now += 3600
-    assert journal.uploaded("p", "d", 7200) == "https://u.example"
-    assert journal.uploaded("p", "d", 1800) is None and journal.uploaded("q", "d", 7200) is None
+    assert journal.uploads.find("p", "d", 7200) == "https://u.example"
+    assert journal.uploads.find("p", "d", 1800) is None and journal.uploads.find("q", "d", 7200) is None
 
 
 def test_other_journals_are_refused(tmp_path: Path, wall: Wall) -> None:
@@ -150,26 +178,36 @@ def test_other_journals_are_refused(tmp_path: Path, wall: Wall) -> None:
         opened(tmp_path, wall)
 
 
-REQUEST = {"seed": 5, "prompt": "p", "init_image": ["https://u/1", "https://x/2"], "init_image_weights": "0.5,0.7",
-           "steps": 30, "guidance_scale": 3.0}
-META = {"seed": "5", "prompt": "p", "init_image": "https://u/1,https://x/2", "init_image_weights": "0.5,0.7",
-        "steps": 30, "guidance_scale": 3}
+def test_an_empty_journal_beside_results_is_damaged_and_not_new(tmp_path: Path, wall: Wall) -> None:
+    (tmp_path / "journal.sqlite").touch()
+    opened(tmp_path, wall).close()
+    (tmp_path / "journal.sqlite").write_bytes(b"")
+    (tmp_path / "results" / "ab").mkdir(parents=True)
+    (tmp_path / "results" / "ab" / "abc-0.image").write_bytes(b"a picture")
+    with pytest.raises(StoreError, match="damaged"):
+        opened(tmp_path, wall)
+    (tmp_path / "journal.sqlite").unlink()
+    opened(tmp_path, wall).close()
 
 
-@pytest.mark.parametrize(("meta", "request_", "own", "alike", "wanted"), [
-    (META, REQUEST, ["https://u/1"], 0, True),
-    (META, REQUEST, ["https://u/1"], 1, True),
-    (META, REQUEST, [], 0, False),
-    (META, REQUEST, ["https://u/9"], 0, False),
-    (META | {"seed": 6}, REQUEST, ["https://u/1"], 0, False),
-    (META | {"prompt": "q"}, REQUEST, ["https://u/1"], 0, False),
-    (META | {"init_image": "https://u/1"}, REQUEST, ["https://u/1"], 0, False),
-    (META | {"init_image_weights": "0.5,0.8"}, REQUEST, ["https://u/1"], 0, False),
-    (META, REQUEST | {"seed": None}, ["https://u/1"], 0, False),
-    ({k: v for k, v in META.items() if k != "init_image_weights"}, REQUEST, ["https://u/1"], 0, True),
-    ({k: v for k, v in META.items() if k != "init_image_weights"}, REQUEST, ["https://u/1"], 1, False),
-    ({}, REQUEST, ["https://u/1"], 0, False),
-    ({"seed": [], "prompt": {}, "init_image": 3}, REQUEST, ["https://u/1"], 0, False),
-])
-def test_proof(meta: dict[str, object], request_: dict[str, object], own: list[str], alike: int, wanted: bool) -> None:
-    assert proves(meta, request_, own, alike) == wanted
+def test_caps_are_checked_by_the_number_of_jobs_alone(tmp_path: Path, wall: Wall) -> None:
+    journal = opened(tmp_path, wall)
+    owner = journal.new_owner()
+    journal.reserve([new("x"), new("y")], "r", CAPS, owner)
+    journal.check_caps_for(3, "s", Caps(1, 200))
+    with pytest.raises(EngineError, match="max_jobs_per_run"):
+        journal.check_caps_for(4, "s", Caps(1, 200))
+
+
+def test_attempts_are_rows_of_their_own_that_the_caps_count(tmp_path: Path, wall: Wall) -> None:
+    journal = opened(tmp_path, wall)
+    owner = journal.new_owner()
+    journal.reserve([new("x")], "r", Caps(2, 9), owner)
+    journal.intend("x", owner, {"fields": {"seed": 1}, "own": ["u"]})
+    again = NewJob("y", "host KEY", "https://a.example", first="x", attempt=1)
+    journal.reserve([again], "r", Caps(2, 9), owner)
+    journal.intend("y", owner, {})
+    assert [(row.identity, row.attempt) for row in journal.attempts("x")] == [("x", 0), ("y", 1)]
+    assert journal.attempts("x")[0].own == ("u",)
+    with pytest.raises(EngineError, match="2 of at most 2"):
+        journal.reserve([NewJob("z", "host KEY", "https://a.example", first="x", attempt=2)], "r", Caps(2, 9), owner)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from image_mixer.remote.answers import Answer, Done, Pending, Refused, Unclear
-from image_mixer.remote.polling import Late, first_ask, poll, window
+from image_mixer.remote.run.polling import Late, first_ask, poll, window
 from image_mixer.remote.timing import Backoff, Stopped, Waiter
 
 LATENCY = 0.05

@@ -167,9 +167,10 @@ class Handler(BaseHTTPRequestHandler):
         if path == f"{V6}/base64_to_url":
             return self._upload(fields["base64_string"])
         if path == f"{V6}/assets_generated":
-            return {"status": "success", "data": [self._listed(job) for job in self._newest(str(key))]}
+            return self._list(str(key), fields)
         if path == f"{V6}/processing/request_count":
-            return {"status": "success", "count": state.in_flight(str(key))}
+            return {"status": "success", "processing_count": state.in_flight(str(key)),
+                    "message": "Current processing request count retrieved successfully"}
         raise Refusal(404, "not found", code="not_found")
 
     def _mix(self, wire: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -259,16 +260,21 @@ class Handler(BaseHTTPRequestHandler):
                 "negative_prompt": fields.get("negative_prompt", ""), "steps": fields.get("steps"),
                 "guidance_scale": fields.get("guidance_scale"), "n_samples": fields.get("samples", 1),
                 "init_image": fields["init_image"], "file_prefix": f"{job.id}"}
+        if self.server.state.manners.thin_meta:
+            return {name: meta[name] for name in ("prompt", "seed", "init_image")}
         if not self.server.state.manners.hides_weights and fields.get("init_image_weights"):
             meta["init_image_weights"] = fields["init_image_weights"]
         return meta
 
-    def _newest(self, key: str) -> list[Job]:
-        jobs = [j for j in self.server.state.jobs.values() if j.key == key and j.ready_at <= self.server.state.clock()]
-        return sorted(jobs, key=lambda job: -job.id)[:30]
-
-    def _listed(self, job: Job) -> dict[str, Any]:
-        return {"id": job.id, "output": self._links(job)}
+    def _list(self, key: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """The account's finished jobs, newest first: 10 a page unless asked, 30 at most."""
+        state = self.server.state
+        now = state.clock() - state.manners.list_late
+        jobs = sorted((j for j in state.jobs.values() if j.key == key and j.ready_at <= now), key=lambda job: -job.id)
+        per, page = min(30, int(fields.get("per_page") or 10)), int(fields.get("page") or 1)
+        rows = [{"id": job.id, "output": self._links(job)} for job in jobs[(page - 1) * per: page * per]]
+        paging = {"current_page": page, "per_page": per, "total": len(jobs), "last_page": max(1, -(-len(jobs) // per))}
+        return {"status": "success", "data": rows, "pagination": paging}
 
     def _hook(self, job: Job) -> None:
         state = self.server.state

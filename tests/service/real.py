@@ -25,9 +25,9 @@ from image_mixer.mixing.recipe import Recipe  # noqa: E402
 from image_mixer.remote.credentials import Credentials  # noqa: E402
 from image_mixer.remote.endpoints import built_in_settings  # noqa: E402
 from image_mixer.remote.engine import Engine, Order  # noqa: E402
-from image_mixer.remote.journal import Journal  # noqa: E402
 from image_mixer.remote.pictures import Pictures  # noqa: E402
-from image_mixer.remote.results import Results  # noqa: E402
+from image_mixer.remote.store.journal import Journal  # noqa: E402
+from image_mixer.remote.store.results import Results  # noqa: E402
 from image_mixer.remote.transport import RequestsTransport  # noqa: E402
 from PIL import Image  # noqa: E402
 

@@ -70,6 +70,8 @@ class Manners:
     at_once: bool = False
     hides_meta: bool = False
     hides_weights: bool = False
+    list_late: float = 0.0
+    thin_meta: bool = False
     webhooks: int = 1
 
 

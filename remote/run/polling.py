@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import errors
-from .answers import Answer, Done, Pending, Refused, Unclear
-from .timing import Pause
+from .. import errors
+from ..answers import Answer, Done, Pending, Refused, Unclear
+from ..timing import Pause
 
 ETA_FACTOR = 3.0
 """A job takes at least eta / 3."""
@@ -25,8 +25,9 @@ DENSEST, WINDOW_ASKS = 0.15, 10
 
 ENOUGH = 3
 BLIND_START = 0.5
-VANISHED_AFTER = 4
-"""Answers in a row that say no (such as "not found") before a job is given up: the first ones may only be early."""
+NOES, NOES_FOR = 4, 10.0
+"""So many answers in a row that say no (such as "not found"), over so many seconds, before a job is given up; and no
+sooner than this endpoint's slowest job of late was done. The first ones may only be early, and asking is free."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,13 @@ def poll(
 ) -> Done | Refused | Late:
     """Asks until the job is done, is refused for good, or `within` seconds of waiting have gone by.
 
-    `passed` is how many seconds ago the job was accepted, `tell` hears every answer that it is still pending.
-    Raises what `pause` raises.
+    `passed` is how many seconds ago the job was accepted, `tell` hears every answer that says it is still pending.
+    A refusal of the key ends it at once. Raises what `pause` raises.
     """
     begun = clock()
     start = begun - passed
     wait = max(0.0, first_ask(eta, took) - passed)
-    noes = 0
+    noes, first_no = 0, begun
     last = "it was never asked"
     while True:
         left = within - (clock() - begun)
@@ -95,6 +96,10 @@ def poll(
         elif answer.cause in (errors.QUEUE_FULL, errors.SERVICE_DOWN) and answer.status != 404:
             last, wait = answer.reason, max(wait, answer.retry_after or 1.0)
         else:
+            if not noes:
+                first_no = clock()
             noes, last, wait = noes + 1, answer.reason, max(wait, 0.5)
-            if answer.cause == errors.REFUSED or noes >= (VANISHED_AFTER if answer.status == 404 else 2):
+            if answer.cause == errors.REFUSED or (
+                noes >= NOES and clock() - first_no >= NOES_FOR and clock() - start >= max(took, default=0.0)
+            ):
                 return answer

@@ -6,17 +6,23 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import StoreError, UnknownOutcome
-from .timing import Stopped
+from ...mixing.errors import EngineError
+from ..errors import COMMON, StoreError, UnknownOutcome, Unreachable
+from ..timing import Stopped
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` jobs, and one line: queued, eta, downloading, done."""
+    """`done` of `total` jobs, and one line: queued, eta, downloading, done.
+
+    At the end of a run, `missing` pictures did not come, and raising pay_again would pay for `jobs_again` jobs.
+    """
 
     done: int
     total: int
     text: str
+    missing: int = 0
+    jobs_again: int = 0
 
 
 class RunState:
@@ -30,14 +36,15 @@ class RunState:
         self._progress = progress
         self._interrupted = interrupted
         self._name = name
-        self._errors: list[BaseException] = []
+        self.errors: dict[str, BaseException] = {}
+        self.common: BaseException | None = None
         self._said = ""
         self.reused: set[str] = set()
         self.stopped = False
 
     def begin(self) -> None:
-        """Raises Stopped where no new job may be sent: after an interrupt, and after any job's error."""
-        if self.stopped or self._errors or self.interrupt():
+        """Raise Stopped if no new job may be sent: after an interrupt, and after an error that all jobs would meet."""
+        if self.stopped or self.common or self.interrupt():
             raise Stopped
 
     def interrupt(self) -> bool:
@@ -64,18 +71,20 @@ class RunState:
             self.reused.add(identity)
         self.tell(identity, "done", None)
 
-    def ended(self, identity: str, error: BaseException | None) -> None:
-        """A job ended without images."""
+    def ended(self, identity: str, error: BaseException) -> None:
+        """A job ended without all of its images."""
         with self._lock:
-            if error is not None:
-                self._errors.append(error)
+            self.errors[identity] = error
+            if self.common is None and is_common(error):
+                self.common = error
 
-    def raise_first(self) -> None:
-        """Raises what went wrong, if anything did: an unknown outcome before all else, since it must be seen."""
+    def first(self) -> BaseException | None:
+        """What went wrong, if anything did: an unknown outcome before all else, since it must be seen."""
         for kind in (UnknownOutcome, StoreError, BaseException):
-            for error in self._errors:
+            for error in self.errors.values():
                 if isinstance(error, kind):
-                    raise error
+                    return error
+        return None
 
     def farewell(self) -> str:
         """The honest line after an interrupt."""
@@ -95,7 +104,7 @@ class RunState:
     def _now(self) -> Progress:
         steps = list(self._doing.values())
         done = self._total - sum(what != "done" for what, _ in steps)
-        for what in ("downloading", "generating", "sending", "uploading", "queued"):
+        for what in ("downloading", "generating", "checking", "sending", "uploading", "queued"):
             etas = [eta for step, eta in steps if step == what]
             if etas:
                 known = [eta for eta in etas if eta is not None]
@@ -104,3 +113,10 @@ class RunState:
         else:
             text = "done"
         return Progress(done, self._total, f"{done} of {self._total} done, {text}" if self._total > 1 else text)
+
+
+def is_common(error: BaseException) -> bool:
+    """Whether every other job of the run would end in the same way: then no new one is begun."""
+    if isinstance(error, EngineError):
+        return isinstance(error, Unreachable) or error.cause in COMMON
+    return error.stops if isinstance(error, UnknownOutcome) else isinstance(error, StoreError)

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..mixing.mix import Picture
-from .client import Client
-from .journal import Journal
-from .timing import Backoff, Pause
+from ...mixing.mix import Picture
+from ..client import Client
+from ..store.journal import Journal
+from ..timing import Backoff, Pause
 
 MAX_BYTES = 5_000_000
 MAX_SIDE = 1024
@@ -38,14 +38,14 @@ class Uploads:
         with self._lock:
             one = self._locks.setdefault(picture.digest, threading.Lock())
         with one:
-            known = self.journal.uploaded(place, picture.digest, REUSED)
+            known = self.journal.uploads.find(place, picture.digest, REUSED)
             if known is not None:
                 return known
             pause(0.0)
             data, mime = self.encode(picture, MAX_BYTES, MAX_SIDE)
             uri = f"data:{mime};base64,{base64.b64encode(data).decode()}"
             url = self.client.upload(uri, pause, self.backoff)
-            self.journal.keep_upload(place, picture.digest, url)
+            self.journal.uploads.keep(place, picture.digest, url)
             self._fresh.add(picture.digest)
             return url
 
@@ -53,5 +53,5 @@ class Uploads:
         """Forgets URLs from before this run, which the service may no longer know; whether there were any."""
         stale = [p for p in pictures if p.digest not in self._fresh]
         for picture in stale:
-            self.journal.forget_upload(self.client.endpoint.base_url, picture.digest)
+            self.journal.uploads.forget(self.client.endpoint.base_url, picture.digest)
         return bool(stale)

@@ -1,0 +1,1 @@
+"""One run of the remote engine: from a recipe to paid jobs, and from each job to its pictures."""
