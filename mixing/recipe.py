@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import InputError
 from .mix import Ingredient, Mix, Picture, Region, check_length
-from .seeds import MAX_SEED
+from .seeds import LARGEST_SEED
 
 FORMAT = "image-mixer-recipe/1"
 SIZE_STEP = 8
@@ -54,8 +54,8 @@ class Recipe:
                 raise InputError(f"{name} must be from 1 to {most}, not {number}.")
         if not (math.isfinite(self.guidance_scale) and self.guidance_scale >= 0):
             raise InputError(f"The guidance scale must be a number from 0, not {self.guidance_scale}.")
-        if not -1 <= self.seed <= MAX_SEED:
-            raise InputError(f"The seed must be from -1 to {MAX_SEED}, not {self.seed}.")
+        if not -1 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"The seed must be from -1 to {LARGEST_SEED}, not {self.seed}.")
 
     @property
     def digest(self) -> str:

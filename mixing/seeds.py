@@ -10,6 +10,9 @@ from .errors import InputError
 MAX_SEED = 2**53 - 1
 """Largest seed of a widget: the largest whole number that JavaScript keeps exactly."""
 
+LARGEST_SEED = 2**63 - 1
+"""Largest seed that a recipe takes by a link: the largest whole number that a database and most services keep."""
+
 MAX_ENGINE_SEED = 2**32 - 1
 """Largest seed where an engine takes 32 bits."""
 
@@ -21,8 +24,9 @@ MODES: tuple[Mode, ...] = ("count up", "random", "same")
 
 
 def sample_seed(seed: int, sample: int) -> int:
-    """The seed of sample `sample` (from 0): seed + sample, going on at 0 behind MAX_SEED."""
-    return (seed + sample) % (MAX_SEED + 1)
+    """The seed of sample `sample` (from 0): seed + sample, going on at 0 after MAX_SEED, or after LARGEST_SEED if the
+    seed is above MAX_SEED."""
+    return (seed + sample) % ((MAX_SEED if seed <= MAX_SEED else LARGEST_SEED) + 1)
 
 
 def engine_seed(seed: int) -> int:

@@ -111,12 +111,14 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def listed_page(body: bytes) -> tuple[list[dict[str, Any]], int | None]:
+def listed_page(body: bytes) -> tuple[list[dict[str, Any]], int | None] | None:
     """The items with an id on a page of the account's list, as plain fields, and the number of its last page.
 
-    None for a last page that is not named. An answer that is not a list has no items.
+    None for a last page that is not named, and for the whole if the answer holds no list.
     """
     value = _json(body)
+    if not _holds_list(value, 0):
+        return None
     paging = value.get("pagination") if isinstance(value, dict) else None
     last = number_of(paging.get("last_page")) if isinstance(paging, dict) else None
     return list(_items(value, 0))[:LISTED], None if last is None else int(last)
@@ -142,6 +144,15 @@ def _json(body: bytes) -> Any:
         return None
 
 
+_LIST_NAMES = ("data", "output", "assets", "images", "items", "results", "messages")
+
+
+def _holds_list(value: Any, depth: int) -> bool:
+    if isinstance(value, dict) and depth < 4:
+        return any(_holds_list(value.get(name), depth + 1) for name in _LIST_NAMES)
+    return isinstance(value, list)
+
+
 def _items(value: Any, depth: int) -> Iterable[dict[str, Any]]:
     if depth > 4:
         return
@@ -152,7 +163,7 @@ def _items(value: Any, depth: int) -> Iterable[dict[str, Any]]:
             else:
                 yield from _items(item, depth + 1)
     elif isinstance(value, dict):
-        for name in ("data", "output", "assets", "images", "items", "results", "messages"):
+        for name in _LIST_NAMES:
             yield from _items(value.get(name), depth + 1)
 
 

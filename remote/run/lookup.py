@@ -136,8 +136,10 @@ def _shows_a_later_job(context: RunContext, row: Job, reading: Reading) -> bool:
 def _read(context: RunContext, row: Job) -> Reading | None:
     """Read the list back to what was known before the job was sent, and adopt every lost job that it proves."""
     account = context.client.endpoint.account
+    lost = [other.intended or 0.0 for other in context.journal.unsettled(account)]
     newest = context.journal.newest_id(account, row.intended or 0.0)
-    reading, fetches, unknown = Reading(), FETCHES, []
+    oldest = context.journal.newest_id(account, min([row.intended or 0.0, *lost]))
+    reading, unknown = Reading(), []
     for page in range(1, PAGES + 1):
         listed = context.client.listed(page)
         if listed is None:
@@ -146,21 +148,32 @@ def _read(context: RunContext, row: Job) -> Reading | None:
         fresh = [item for item in items if item["id"] not in reading.ids]
         reading.rows += len(items)
         reading.ids.update(item["id"] for item in fresh)
-        unknown += [item for item in fresh if not (item["id"].isdigit() and int(item["id"]) <= newest)]
-        reached = any(item["id"].isdigit() and int(item["id"]) <= newest for item in items)
-        if reached or not items or (last is not None and page >= last):
+        unknown += [item for item in fresh if not _is_at_most(item["id"], oldest)]
+        if not items or (last is not None and page >= last) or any(_is_at_most(item["id"], newest) for item in items):
             reading.complete = True
             break
         if not fresh:
             break  # a list that gives the same page for ever
         context.waiter.look()
-    for item in unknown:
-        fetches = _judge(context, row, item, reading, fetches)
+    fetches = FETCHES
+    for item in reversed(unknown):  # the lost job is likely to be the first one after its intent
+        fetches = _judge(context, row, item, reading, fetches, is_older=_is_at_most(item["id"], newest))
+        context.waiter.look()
     return reading
 
 
-def _judge(context: RunContext, row: Job, item: dict[str, Any], reading: Reading, fetches: int) -> int:
-    """Adopt a listed job if it is one that was lost, and note it as open if it may be; give the fetches that are left."""
+def _is_at_most(job: str, number: int) -> bool:
+    """Whether an id is a whole number that is not above another one."""
+    return job.isdigit() and int(job) <= number
+
+
+def _judge(
+    context: RunContext, row: Job, item: dict[str, Any], reading: Reading, fetches: int, is_older: bool
+) -> int:
+    """Adopt a listed job if it is one that was lost; give the fetches that are left.
+
+    Note it as open if it may be that of `row`, which one that `is_older` than its intent cannot.
+    """
     journal, account, job = context.journal, context.client.endpoint.account, str(item["id"])
     if job in journal.known_ids(account):
         return fetches
@@ -175,7 +188,7 @@ def _judge(context: RunContext, row: Job, item: dict[str, Any], reading: Reading
         proved = not named and verdict(meta, one.fields, one.own, _alike(one, lost)) == "ours"
         if (proved or one.identity[:16] in named) and journal.adopt(one.identity, job):
             return fetches
-    if not named and verdict(meta, row.fields, row.own, 0) != "another's":
+    if not is_older and not named and verdict(meta, row.fields, row.own, 0) != "another's":
         reading.open.append(job)
     return fetches
 

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from image_mixer.mixing.errors import InputError
-from image_mixer.mixing.seeds import MAX_ENGINE_SEED, MAX_SEED, MODES, engine_seed, sample_seed, sequence
+from image_mixer.mixing.seeds import LARGEST_SEED, MAX_ENGINE_SEED, MAX_SEED, MODES, engine_seed, sample_seed, sequence
 
 seeds = st.integers(0, MAX_SEED)
 
 
 @pytest.mark.parametrize(
     ("seed", "sample", "expected"),
-    [(0, 0, 0), (5, 3, 8), (MAX_SEED, 0, MAX_SEED), (MAX_SEED, 1, 0), (MAX_SEED - 1, 4, 2)],
+    [(0, 0, 0), (5, 3, 8), (MAX_SEED, 0, MAX_SEED), (MAX_SEED, 1, 0), (MAX_SEED - 1, 4, 2), (2**62, 3, 2**62 + 3),
+     (MAX_SEED + 1, 1, MAX_SEED + 2), (LARGEST_SEED, 2, 1)],
 )
 def test_sample_seed(seed: int, sample: int, expected: int) -> None:
     assert sample_seed(seed, sample) == expected

@@ -11,6 +11,7 @@ from typing import Any
 from image_mixer.mixing.errors import ImageError
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.mixing.seeds import sample_seed
 from image_mixer.remote.credentials import Credentials
 from image_mixer.remote.endpoints import Endpoint, Settings, Timeouts
 from image_mixer.remote.engine import Engine, Order
@@ -18,6 +19,7 @@ from image_mixer.remote.pictures import Pictures
 from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.store.results import Results
 from image_mixer.remote.transport import RequestsTransport
+from image_mixer.tests.service import render
 from PIL import Image
 
 KEY = "demo-key-0000"
@@ -64,11 +66,12 @@ def recipe(weights: tuple[tuple[float, ...], ...] = ((0.5, 0.7),), **changes: An
 
 
 def endpoints(base: str, **changes: Any) -> Settings:
-    """Profiles "v6" and "v5" on the stand-in."""
+    """Profiles "v6" and "v5" on the stand-in, and "four", a v5 that makes four images a job."""
     changes = {"timeouts": QUICK} | changes
     v6 = Endpoint("v6", f"{base}/api/v6", **changes)
     v5 = replace(v6, name="v5", base_url=f"{base}/api/v5", wire="v5", uploader="v6")
-    return Settings({"v6": v6, "v5": v5})
+    four = replace(v5, name="four", images_per_job=4)
+    return Settings({"v6": v6, "v5": v5, "four": four}, max_jobs_per_run=64, max_jobs_per_day=1000)
 
 
 def engine(base: str, folder: Path, settings: Settings | None = None, key: str = KEY, **more: Any) -> Engine:
@@ -78,10 +81,20 @@ def engine(base: str, folder: Path, settings: Settings | None = None, key: str =
     settings = settings or endpoints(base)
     return Engine(
         settings, Credentials(folder / "keys.json", {"MODELSLAB_API_KEY": key} if key else {}),
-        Journal(folder / "journal.sqlite", more.pop("wall", time.time), more.pop("busy_seconds", 5.0)),
+        Journal(folder / "journal.sqlite", more.get("wall", time.time), more.pop("busy_seconds", 5.0)),
         Results(folder / "results", settings.results_bytes), more.pop("transport", None) or RequestsTransport(),
         PICTURES, **more,
     )
+
+
+def rendered(given: Recipe, index: int = 0) -> bytes:
+    """The picture that the stand-in makes at place `index` (variants first) of a recipe."""
+    variant, sample = divmod(index, given.samples)
+    row = given.mix.weights[variant]
+    used = [(i.content.pixels, weight) for i, weight in zip(given.mix.ingredients, row, strict=True) if weight]
+    pixels, weights = [one for one, _ in used], [weight for _, weight in used]
+    size = (given.width, given.height)
+    return render.rendered(pixels, weights, given.prompt, sample_seed(given.seed, sample), size)
 
 
 def order(given: Recipe | None = None, endpoint: str = "v6", run: str = "run", **more: Any) -> Order:

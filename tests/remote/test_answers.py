@@ -111,8 +111,13 @@ def test_uploads(body: Any, wanted: str | None) -> None:
     [{"id": 5, "output": [A]}], {"status": "success", "data": [{"id": 5}]}, {"messages": {"data": [{"id": "5"}]}},
 ])
 def test_the_accounts_list(body: Any) -> None:
-    items, last = answers.listed_page(json.dumps(body).encode())
-    assert [item["id"] for item in items] == ["5"] and last is None
+    listed = answers.listed_page(json.dumps(body).encode())
+    assert listed is not None and [item["id"] for item in listed[0]] == ["5"] and listed[1] is None
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b'{"status":"success"}', b'{"data":{"rows":3}}', b"7", b"[" * 9999])
+def test_what_is_not_a_list_says_nothing_about_the_account(body: bytes) -> None:
+    assert answers.listed_page(body) is None
 
 
 def test_the_accounts_list_names_its_last_page() -> None:

@@ -1,9 +1,13 @@
-"""Every scripted fault ends in images or in one stated line, and is never paid for twice."""
+"""Every scripted fault ends in images or in one stated line, is never paid for twice, and no picture stands in
+another's place: seeds are random and large, and each picture is compared with the one that its seed gives."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
+import json
+import random
 import shutil
 import socket
 import sqlite3
@@ -16,11 +20,16 @@ from typing import Any
 import pytest
 from image_mixer.mixing.errors import EngineError, MixError
 from image_mixer.remote.endpoints import Timeouts
-from image_mixer.remote.engine import Engine
-from image_mixer.remote.errors import ResultGone, StoreError, UnknownOutcome
+from image_mixer.remote.engine import Engine, Order
+from image_mixer.remote.errors import PicturesMissing, ResultGone, StoreError, UnknownOutcome
 from image_mixer.remote.transport import Call, NotSent, Reply, RequestsTransport
 from image_mixer.tests.remote import harness
-from image_mixer.tests.remote.faults import CASES, Case
+from image_mixer.tests.remote.cases.fetch import FETCH, UPLOAD
+from image_mixer.tests.remote.cases.here import HERE
+from image_mixer.tests.remote.cases.pictures import IMAGE
+from image_mixer.tests.remote.cases.shapes import Case
+from image_mixer.tests.remote.cases.submit import SUBMIT
+from image_mixer.tests.remote.cases.sweeps import SWEEPS
 from image_mixer.tests.service.app import Service
 from image_mixer.tests.service.listener import Listener
 from image_mixer.tests.service.state import Fault, Manners
@@ -30,7 +39,8 @@ PACE = 20.0
 measured in real time, so that a machine that is busy breaks none off."""
 
 TIMES = Timeouts(connect=60.0, read=60.0, submit=60.0, call=40.0, job=50.0, download=40.0, queue=60.0)
-KINDS = ((UnknownOutcome, "unknown"), (StoreError, "store"), (ResultGone, "gone"))
+KINDS = ((UnknownOutcome, "unknown"), (StoreError, "store"), (ResultGone, "gone"), (PicturesMissing, "missing"))
+CASES = SUBMIT + FETCH + UPLOAD + IMAGE + HERE + SWEEPS
 
 
 @dataclasses.dataclass
@@ -40,7 +50,10 @@ class Run:
     outcome: str
     line: str
     paid: int
-    images: tuple[bytes, ...] = ()
+    images: tuple[bytes | None, ...] = ()
+    delivered: int = 0
+    misplaced: int = 0
+    unknown: int = 0
 
 
 class Scene:
@@ -48,6 +61,7 @@ class Scene:
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case, self.folder, self.evil = case, folder, Listener()
+        self.seed = random.Random(case.name).randrange(2**53, 2**63 - 100)
         self.pace = 1.0 if case.limits else PACE
         self.service = Service(manners=Manners(**({"took": [0.15]} | case.manners)))
         self.service.state.clock = self.clock
@@ -106,6 +120,9 @@ class Scene:
             self.engine().run(harness.order(harness.recipe(seed=1)))
             state.uploads.clear()
             state.paid.clear()
+        elif what.startswith("repeats"):
+            self.engine().run(self.order({}) if what == "repeats ids" else harness.order(harness.recipe(seed=1)))
+            state.manners.repeats = "equal" if what == "repeats ids" else "any"
         elif what in ("wrong type", "base64"):
             state.faults.append(Fault("image", "answer", taken=True))
             image = harness.picture(size=(256, 256)).pixels
@@ -121,6 +138,7 @@ class Scene:
             self.lock.execute("BEGIN EXCLUSIVE")
         elif what == "unlock journal" and self.lock is not None:
             self.lock.close()
+            self.lock = None
         elif what == "corrupt journal":
             journal.write_bytes(b"this is no database, " * 400)
         elif what == "restore journal":
@@ -128,14 +146,49 @@ class Scene:
         elif what in ("journal full", "journal free"):
             self.full = what == "journal full"
 
-    def run(self) -> Run:
+    def order(self, changes: dict[str, Any]) -> Order:
+        seed = changes.get("seed", self.seed)
+        more = {name: value for name, value in changes.items() if name != "seed"}
+        recipe = harness.recipe(seed=seed, samples=self.case.samples)
+        return harness.order(recipe, endpoint=self.case.endpoint, **more)
+
+    def run(self, changes: dict[str, Any]) -> Run:
+        order = self.order(changes)
         try:
-            images = self.engine().run(harness.order(endpoint=self.case.endpoint)).images
-            return Run("images", "", len(self.service.state.paid), images)
+            images = self.engine().run(order).images
+            run = Run("placeholders" if None in images else "images", "", 0, images)
         except MixError as error:
             kind = next((name for cls, name in KINDS if isinstance(error, cls)), type(error).__name__)
-            outcome = error.cause if isinstance(error, EngineError) else kind
-            return Run(outcome, str(error), len(self.service.state.paid))
+            run = Run(error.cause if isinstance(error, EngineError) else kind, str(error), 0)
+        run.paid = len(self.service.state.paid)
+        self.look(run, order)
+        return run
+
+    def look(self, run: Run, order: Order) -> None:
+        """What came to lie in the journal and on the disk, each picture held against the one that its seed gives."""
+        for index, image in enumerate(run.images):
+            if order.recipe.seed >= 0 and image is not None and not self.case.manners.get("inline"):
+                run.misplaced += image != harness.rendered(order.recipe, index) and not self.uncertain
+        file = self.folder / "journal.sqlite"
+        if not file.is_file() or not file.read_bytes().startswith(b"SQLite") or self.lock is not None:
+            return
+        with contextlib.closing(sqlite3.connect(file)) as journal:
+            rows = journal.execute("SELECT identity, state, files, request FROM jobs").fetchall()
+        run.unknown = sum(state in ("unknown", "intent") for _, state, _, _ in rows)
+        for identity, state, files, request in rows:
+            for index, file in enumerate(json.loads(files or "[]") if state == "done" else []):
+                if file is None:
+                    continue
+                run.delivered += 1
+                seed = json.loads(request)["fields"].get("seed")
+                data = (self.folder / "results" / identity[:2] / f"{identity}-{index}.image").read_bytes()
+                if seed is not None and not self.case.manners.get("inline") and not self.uncertain:
+                    run.misplaced += data != harness.rendered(harness.recipe(seed=seed, samples=8), index)
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether the service does not say which image is which."""
+        return bool(self.case.manners.get("plain_names")) and not self.case.manners.get("nulls")
 
     def close(self) -> None:
         self.service.shutdown()
@@ -150,11 +203,12 @@ def play(case: Case, folder: Path) -> tuple[Run, Run, Scene]:
     try:
         if case.before and not case.before.startswith("clock"):
             scene.change(case.before)
-        first = scene.run()
+        first = scene.run(case.order)
         scene.service.state.faults.clear()
         if case.between:
             scene.change(case.between)
-        return first, scene.run(), scene
+        scene.ahead += case.later
+        return first, scene.run(case.order_again or case.order), scene
     finally:
         scene.close()
 
@@ -168,7 +222,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 
 
 def test_the_table_is_long_enough() -> None:
-    assert len(CASES) >= 60 and len({case.name for case in CASES}) == len(CASES)
+    assert len(CASES) >= 170 and len({case.name for case in CASES}) == len(CASES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -177,10 +231,17 @@ def test_fault(case: Case, played: dict[str, Any]) -> None:
     assert (first.outcome, first.paid) == (case.outcome, case.paid), first.line
     assert case.line.lower() in first.line.lower()
     assert (again.outcome, again.paid) == (case.again, case.paid_again), again.line
-    for run in (first, again):
+    others = 1 if case.before in ("expired upload", "repeats ids", "repeats an id") else 0
+    for run, outcome, delivered in ((first, case.outcome, case.delivered), (again, case.again, case.delivered_again)):
         assert "\n" not in run.line and harness.KEY not in run.line
-        assert (run.outcome == "images") == (len(run.images) == 1)
-    if first.images and again.images:
+        assert run.misplaced == 0
+        if outcome != "store":
+            assert run.delivered - others == case.pictures(outcome, delivered)
+        assert (run.outcome in ("images", "placeholders")) == (len(run.images) == case.samples)
+    assert first.unknown == case.unknown_jobs
+    if first.outcome == "unknown" and first.unknown:
+        assert any(word in first.line for word in ("Queue again", "your account")) and "pay_again" in first.line
+    if first.outcome == again.outcome == "images":
         assert first.images == again.images
     assert scene.service.state.paid_twice() == 0
     assert scene.evil.heard == 0

@@ -115,7 +115,7 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self, phase: str, fields: dict[str, Any], work: Any) -> None:
         state = self.server.state
         state.called(phase)
-        fault = state.fault(phase)
+        fault = state.fault(phase, self.path)
         status, kind, data, made = 200, "application/json", b"", {}
         if fault is None or fault.taken or fault.action in ("cut", "trickle", "delay"):
             try:
@@ -189,7 +189,8 @@ class Handler(BaseHTTPRequestHandler):
             if state.in_flight(key) >= state.manners.queue_limit:
                 raise Refusal(429, "Your queue is full", code="rate_limited", retry_after=state.manners.retry_after)
             size = (int(fields.get("width") or 0), int(fields.get("height") or 0))
-            job = state.begin(wire, key, fields, inputs, weights, size if all(size) else render.size_of(inputs[0]))
+            job = state.repeated(fields) or state.begin(
+                wire, key, fields, inputs, weights, size if all(size) else render.size_of(inputs[0]))
         if fields.get("webhook"):
             threading.Thread(target=self._hook, args=(job,), daemon=True).start()
         if state.manners.at_once:
@@ -234,7 +235,7 @@ class Handler(BaseHTTPRequestHandler):
             if data is not None:
                 return data
         if kind == "images":
-            number, _, index = name.removesuffix(".png").partition("-")
+            number, _, index = name.removesuffix(".png").replace("/", "-").partition("-")
             job = state.jobs.get(int(number))
             since = -1.0 if job is None else state.clock() - job.ready_at
             if job is not None and state.manners.links_late <= since < state.manners.links_live:
@@ -245,14 +246,20 @@ class Handler(BaseHTTPRequestHandler):
     def _input(self, url: str) -> bytes | str:
         if not url.startswith(self.server.base + "/uploads/"):
             return url
-        data = self.server.state.uploaded(url.rpartition("/")[2].removesuffix(".png"))
+        data = self.server.state.uploaded(url.partition("#")[0].rpartition("/")[2].removesuffix(".png"))
         if data is None:
             raise Refusal(400, "init_image cannot be read: the URL has expired", code="validation_error")
         return data
 
-    def _links(self, job: Job) -> list[str]:
-        count = int(job.fields.get("samples") or 1)
-        return [f"{self.server.base}/images/{job.id}-{index}.png" for index in range(count)]
+    def _links(self, job: Job) -> list[str | None]:
+        manners, count = self.server.state.manners, int(job.fields.get("samples") or 1)
+        mark = "/" if manners.plain_names else "-"
+        links: list[str | None] = [f"{self.server.base}/images/{job.id}{mark}{index}.png" for index in range(count)]
+        if count == 1 or (manners.leaves_out_of and job.id not in manners.leaves_out_of):
+            return links
+        if manners.nulls:
+            return [None if index in manners.leaves_out else link for index, link in enumerate(links)]
+        return [link for index, link in enumerate(links) if index not in manners.leaves_out]
 
     def _meta(self, job: Job) -> dict[str, Any]:
         fields = job.fields
@@ -260,6 +267,8 @@ class Handler(BaseHTTPRequestHandler):
                 "negative_prompt": fields.get("negative_prompt", ""), "steps": fields.get("steps"),
                 "guidance_scale": fields.get("guidance_scale"), "n_samples": fields.get("samples", 1),
                 "init_image": fields["init_image"], "file_prefix": f"{job.id}"}
+        if self.server.state.manners.rounds_seeds:
+            meta["seed"] = float(job.seed)
         if self.server.state.manners.thin_meta:
             return {name: meta[name] for name in ("prompt", "seed", "init_image")}
         if not self.server.state.manners.hides_weights and fields.get("init_image_weights"):
@@ -270,7 +279,8 @@ class Handler(BaseHTTPRequestHandler):
         """The account's finished jobs, newest first: 10 a page unless asked, 30 at most."""
         state = self.server.state
         now = state.clock() - state.manners.list_late
-        jobs = sorted((j for j in state.jobs.values() if j.key == key and j.ready_at <= now), key=lambda job: -job.id)
+        shown = (job for job in state.jobs.values() if job.key == key and job.ready_at <= now)
+        jobs = sorted((job for job in shown if job.id not in state.manners.unlisted), key=lambda job: -job.id)
         per, page = min(30, int(fields.get("per_page") or 10)), int(fields.get("page") or 1)
         rows = [{"id": job.id, "output": self._links(job)} for job in jobs[(page - 1) * per: page * per]]
         paging = {"current_page": page, "per_page": per, "total": len(jobs), "last_page": max(1, -(-len(jobs) // per))}

@@ -17,6 +17,7 @@ class Fault:
 
     `action`: "answer" sends `status`, `body` ({id} and {base} are filled in) and `headers` instead; "reset" and "hang"
     send nothing; "cut" sends `part` of the answer; "trickle" sends it a byte each `seconds`; "delay" waits first;
+    `path` is a part of the addresses that are meant.
     "unread" resets before the request was read. `taken`: whether the call still does its work (a mix is paid).
     """
 
@@ -30,6 +31,7 @@ class Fault:
     skip: int = 0
     seconds: float = 1.0
     part: float = 0.5
+    path: str = ""
 
 
 @dataclass
@@ -57,7 +59,13 @@ class Job:
 
 @dataclass
 class Manners:
-    """How the stand-in behaves. Seconds; `took` and `eta_factors` go round."""
+    """How the stand-in behaves. Seconds; `took` and `eta_factors` go round.
+
+    `unlisted` are jobs that the account's list does not show. A job of several images (every such job, or those of
+    `leaves_out_of`) leaves those of `leaves_out` out, as null with `nulls`, and names its files without numbers with
+    `plain_names`. `rounds_seeds`: `meta` holds seeds as doubles. `repeats`: "equal" answers an equal request with the
+    job of before, "any" every request.
+    """
 
     took: list[float] = field(default_factory=lambda: [0.3])
     eta_factors: list[float] = field(default_factory=lambda: [1.0])
@@ -72,6 +80,14 @@ class Manners:
     hides_weights: bool = False
     list_late: float = 0.0
     thin_meta: bool = False
+    rounds_seeds: bool = False
+    unlisted: list[int] = field(default_factory=list)
+    leaves_out: list[int] = field(default_factory=list)
+    leaves_out_of: list[int] = field(default_factory=list)
+    nulls: bool = False
+    plain_names: bool = False
+    inline: bool = False
+    repeats: str = ""
     webhooks: int = 1
 
 
@@ -94,11 +110,11 @@ class ServiceState:
         self._ids = itertools.count(1001)
         self._turn = itertools.count()
 
-    def fault(self, phase: str) -> Fault | None:
+    def fault(self, phase: str, path: str = "") -> Fault | None:
         """The fault due at this call of `phase`, if any."""
         with self.lock:
             for fault in self.faults:
-                if fault.phase != phase or fault.times <= 0:
+                if fault.phase != phase or fault.times <= 0 or fault.path not in path:
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1
@@ -134,6 +150,13 @@ class ServiceState:
         data, at = self.uploads.get(name, (b"", -1e18))
         return data if self.clock() - at < self.manners.upload_lives else None
 
+    def repeated(self, fields: dict[str, Any]) -> Job | None:
+        """The job of before that this request is answered with, if the stand-in repeats any."""
+        if not self.manners.repeats:
+            return None
+        jobs = [job for job in self.jobs.values() if self.manners.repeats == "any" or _core(job.fields) == _core(fields)]
+        return jobs[-1] if jobs else None
+
     def begin(self, wire: str, key: str, fields: dict[str, Any], inputs: list[bytes | str], weights: list[float],
               size: tuple[int, int]) -> Job:
         """Takes a job, and its payment."""
@@ -152,6 +175,9 @@ class ServiceState:
     def paid_twice(self) -> int:
         """How many payments repeated an earlier, equal request."""
         with self.lock:
-            seen = [repr(sorted((k, str(v)) for k, v in self.jobs[n].fields.items() if k not in ("key", "track_id")))
-                    for n in self.paid]
+            seen = [_core(self.jobs[number].fields) for number in self.paid]
             return len(seen) - len(set(seen))
+
+
+def _core(fields: dict[str, Any]) -> str:
+    return repr(sorted((name, str(value)) for name, value in fields.items() if name not in ("key", "track_id")))
