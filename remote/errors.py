@@ -25,26 +25,43 @@ class Unreachable(EngineError):
     """The service cannot be reached: every other job of the run would meet the same."""
 
 
-class NotDelivered(EngineError):
-    """The service took a job and does not deliver it. It may be paid for; another attempt can be."""
+class StillRunning(EngineError):
+    """The service works on a job for longer than this run waits: it goes on there, and the next queue collects it."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, JOB_FAILED)
+        super().__init__(message, SERVICE_DOWN)
+
+
+class NotDelivered(EngineError):
+    """The service took a job and does not deliver it. It may be paid for; another attempt can be.
+
+    `reason` is what happened, without what to do about it.
+    """
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason} {advice}", JOB_FAILED)
+        self.reason = reason
 
 
 class UnknownOutcome(MixError):
     """A job was sent and no clear answer was read: it may have been paid for. It is not sent again by itself.
 
-    `stops` if two faults in a row show that further jobs would end in the same way.
+    `reason` is what happened and what would settle it. `stops` if two faults in a row show that further jobs would end
+    in the same way.
     """
 
-    def __init__(self, message: str, stops: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, advice: str, stops: bool = False) -> None:
+        super().__init__(f"{reason} {advice}")
+        self.reason = reason
         self.stops = stops
 
 
 class ResultGone(MixError):
-    """A job was paid for, its bytes are no longer here and its links no longer live."""
+    """A job was paid for, its bytes are no longer here and its links no longer live. `reason` says so alone."""
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason} {advice}")
+        self.reason = reason
 
 
 class PicturesMissing(MixError):

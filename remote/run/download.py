@@ -17,6 +17,8 @@ GONE_FOR = 20.0
 SPOILT = 3
 """So many downloads that are not pictures are one too many."""
 
+TRY_AGAIN = "Queue again to try once more, or raise pay_again to pay for another."
+
 Places = tuple[str, ...]
 
 
@@ -44,9 +46,9 @@ def download(context: RunContext, attempt: Attempt, row: Job) -> None:
             lost = error
     if not any(files):
         if row.state == "done" and lost is not None:
-            raise ResultGone(str(lost))
+            raise ResultGone(lost.reason, TRY_AGAIN)
         raise lost or NotDelivered(
-            f"{context.name} gave none of the {wanted} images of job {row.remote_id or '?'}; it may be paid for. "
+            f"{context.name} gave none of the {wanted} images of job {row.remote_id or '?'}; it may be paid for.",
             "Raise pay_again to pay for another."
         )
     context.journal.done(attempt.identity, tuple(files))
@@ -91,11 +93,11 @@ def _one_image(
             places, renewed, spoilt = fresh, True, 0
         context.waiter(min(wait, 2.0))
     assert isinstance(got, Missed)
-    line = (f"The image of job {row.remote_id or '?'} at {context.name} is paid for, and cannot be downloaded "
-            f"({got.reason.rstrip('. ')}). Queue again to try once more, or raise pay_again to pay for another.")
+    reason = (f"The image of job {row.remote_id or '?'} at {context.name} is paid for, and cannot be downloaded "
+              f"({got.reason.rstrip('. ')}).")
     if got.gone or got.barred or got.spoilt:
-        raise NotDelivered(line)
-    raise EngineError(line, errors.SERVICE_DOWN)
+        raise NotDelivered(reason, TRY_AGAIN)
+    raise EngineError(f"{reason} Queue again to try once more.", errors.SERVICE_DOWN)
 
 
 def _fresh_places(context: RunContext, attempt: Attempt, row: Job, index: int) -> Places:

@@ -66,7 +66,7 @@ def look_up(context: RunContext, attempt: Attempt, row: Job, resent: bool) -> bo
     problem = problem or "A second look at the account's list was not clear. Queue again to look once more"
     raise UnknownOutcome(
         f"{context.name} gave no clear answer to a job ({row.reason.rstrip('. ')}): it may be paid for. "
-        f"{problem}. Or raise pay_again by 1 to pay for another.", stops=attempt.stops,
+        f"{problem}.", "Or raise pay_again by 1 to pay for another.", attempt.stops,
     )
 
 

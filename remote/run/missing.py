@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...mixing.errors import EngineError
-from ..errors import NotDelivered, ResultGone, UnknownOutcome
+from ..errors import NotDelivered, ResultGone, StillRunning, UnknownOutcome
 
 NAMED = 4
 """So many missing pictures are named one by one, and so many different reasons are given."""
@@ -42,9 +41,16 @@ def kind_of(error: BaseException | None) -> tuple[str, bool]:
         return "unknown", True
     if isinstance(error, (NotDelivered, ResultGone)):
         return "failed", True
-    if isinstance(error, EngineError) and "goes on there" in str(error):
+    if isinstance(error, StillRunning):
         return "late", False
     return "refused", False
+
+
+def reason_of(error: BaseException | None) -> str:
+    """Why a picture did not come, without what to do about it if the error tells the two apart."""
+    if error is None:
+        return NOT_BEGUN
+    return error.reason if isinstance(error, (NotDelivered, ResultGone, UnknownOutcome)) else str(error)
 
 
 def missing_line(missing: Sequence[MissingPicture], total: int, jobs_again: int) -> str:

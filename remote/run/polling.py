@@ -100,6 +100,6 @@ def poll(
                 first_no = clock()
             noes, last, wait = noes + 1, answer.reason, max(wait, 0.5)
             if answer.cause == errors.REFUSED or (
-                noes >= NOES and clock() - first_no >= NOES_FOR and clock() - start >= max(took, default=0.0)
+                noes >= NOES and clock() - first_no >= min(NOES_FOR, within / 4) and clock() - start >= max(took, default=0.0)
             ):
                 return answer

@@ -113,9 +113,10 @@ def _record(context: RunContext, attempt: Attempt, answer: Answer, request: Mapp
             how = "and no clear answer was read"
             if not isinstance(answer, Unclear):
                 how = f"and taken as job {answer.id or 'without id'}"
-            line = (f"A job was sent to {context.name} {how}, and that cannot be written down: {error} Queue again once "
-                    "it can be: the job is then looked up. Raise pay_again only if it is not found.")
-            raise UnknownOutcome(line, stops=True) from error
+            raise UnknownOutcome(
+                f"A job was sent to {context.name} {how}, and that cannot be written down: {error}",
+                "Queue again once it can be: the job is then looked up. Raise pay_again only if it is not found.", True,
+            ) from error
 
 
 def _write(context: RunContext, attempt: Attempt, answer: Answer, request: Mapping[str, Any]) -> None:

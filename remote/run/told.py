@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..endpoints import Endpoint
 from ..store.journal import Journal
 from .kept import Images, singles_of
-from .missing import NOT_BEGUN, MissingPicture, kind_of
+from .missing import MissingPicture, kind_of, reason_of
 from .plan import PlannedJob
 from .progress import RunState
 from .report import JobTold
@@ -25,7 +25,7 @@ def missing_pictures(
                 continue
             error = state.errors.get(job.identity)
             kind, again = kind_of(error)
-            reason = str(error) if error is not None else NOT_BEGUN
+            reason = reason_of(error)
             if made is not None and error is None:
                 came = sum(image is not None for image in made)
                 kind, again = "failed", True

@@ -6,7 +6,7 @@ from ...mixing.errors import EngineError
 from .. import errors
 from ..answers import Done, Pending
 from ..client import first_download
-from ..errors import NotDelivered
+from ..errors import NotDelivered, StillRunning
 from ..store.rows import Job
 from .context import Attempt, RunContext
 from .polling import Late, poll
@@ -26,9 +26,9 @@ def await_result(context: RunContext, attempt: Attempt, row: Job) -> None:
         context.waiter, lambda pending: attempt.tell("generating", pending.eta),
     )
     if isinstance(end, Late):
-        raise EngineError(
+        raise StillRunning(
             f"{context.name} has not finished job {job} ({end.reason}): it goes on there, and the next queue of this "
-            "graph collects it.", errors.SERVICE_DOWN,
+            "graph collects it."
         )
     if isinstance(end, Done):
         seconds = clock() - attempt.sent_at if attempt.sent_at is not None else None
@@ -55,7 +55,7 @@ def ask_again(context: RunContext, attempt: Attempt, row: Job) -> None:
             return context.journal.reopen(attempt.identity)
     named = f" (job {row.remote_id})" if row.remote_id else ""
     raise NotDelivered(
-        f"{context.name} took this job{named} and did not deliver ({row.reason.rstrip('. ')}); it may be paid for. "
+        f"{context.name} took this job{named} and did not deliver ({row.reason.rstrip('. ')}); it may be paid for.",
         "Queue again to ask for it once more, or raise pay_again to pay for another."
     )
 

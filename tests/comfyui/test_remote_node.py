@@ -89,7 +89,7 @@ CAUSES: list[tuple[str, str, tuple[Fault, ...], dict[str, Any]]] = [
     ("offline", "offline", (), {}),
     ("refused", "wrong", (), {}),
     ("queue full", "hasty", (Fault("mix", status=429, body='{"status":"error","message":"full"}', times=999),), {}),
-    ("service down", "hasty", (Fault("mix", status=503, body='{"status":"error","message":"later"}', times=999),), {}),
+    ("service down", "hasty", (Fault("mix", status=404, body="<html>", times=999),), {}),
     ("job failed", "hasty", (Fault("mix", status=400, body='{"status":"error","message":"odd"}', times=999),), {}),
 ]
 

@@ -22,8 +22,12 @@ def main(folder: str, base: str, seed: str, samples: str) -> None:
     print("go", flush=True)
     try:
         engine = harness.engine(base, Path(folder))
-        images = engine.run(harness.order(harness.recipe(seed=int(seed), samples=int(samples)), run=seed)).images
-        said = {"images": [hashlib.sha256(data).hexdigest() for data in images]}
+        order = harness.order(harness.recipe(seed=int(seed), samples=int(samples)), run=seed, when_missing="placeholder")
+        outcome = engine.run(order)
+        said = {
+            "images": [None if data is None else hashlib.sha256(data).hexdigest() for data in outcome.images],
+            "unknown": sum(one.kind == "unknown" for one in outcome.missing),
+        }
     except MixError as error:
         said = {"error": type(error).__name__, "line": str(error)}
     print(json.dumps(said), flush=True)

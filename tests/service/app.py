@@ -191,6 +191,7 @@ class Handler(BaseHTTPRequestHandler):
             size = (int(fields.get("width") or 0), int(fields.get("height") or 0))
             job = state.repeated(fields) or state.begin(
                 wire, key, fields, inputs, weights, size if all(size) else render.size_of(inputs[0]))
+        time.sleep(state.manners.submit_seconds)
         if fields.get("webhook"):
             threading.Thread(target=self._hook, args=(job,), daemon=True).start()
         if state.manners.at_once:

@@ -72,6 +72,7 @@ class Manners:
     queue_limit: int = 5
     retry_after: float = 1.0
     upload_seconds: float = 0.0
+    submit_seconds: float = 0.0
     upload_lives: float = 86400.0
     links_late: float = 0.0
     links_live: float = 1e9
