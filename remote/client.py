@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,14 @@ from urllib.parse import urljoin
 
 from ..mixing.errors import EngineError, ImageError
 from . import errors
-from .addresses import Disallowed, Resolve, download_address, origin_of
+from .addresses import Disallowed, Resolve, origin_of, way_to
 from .answers import Answer, Done, Pending, Refused, Unclear, decode_answer, json_object, listed_page, uploaded_url
 from .credentials import Key
 from .endpoints import Endpoint
+from .lookups import in_time
 from .pictures import picture_bytes
 from .timing import Backoff, Pause
-from .transport import Call, NoAnswer, NotSent, Reply, Transport
+from .transport import Call, NoAnswer, NotSent, Reply, TooLarge, Transport, environment_proxy
 from .wires import wire_of
 
 MAX_ANSWER = 4_000_000
@@ -146,28 +148,45 @@ class Client:
         raise problem
 
     def download(self, url: str) -> bytes | Missed:
-        """The picture at `url`, without the key, by way of at most MAX_REDIRECTS places that are each allowed."""
+        """The picture at `url`, without the key, by way of at most MAX_REDIRECTS places that are each allowed, in
+        timeouts.download seconds in all. `url` may be any text: one that holds a picture itself, as a data URI or as
+        base64, gives that one."""
+        end = time.monotonic() + self.endpoint.timeouts.download
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                reply = self._get(url)
+                reply = self._get(url, end)
             except Disallowed as error:
-                return Missed(f"its address is not allowed: {error}", barred=True)
+                return self._held_in(url, f"its address is not allowed: {error}")
+            except TimeoutError:
+                return Missed("the address of the image was not looked up in time")
             except OSError:
                 return Missed("the address of the image is not found")
             except (NotSent, NoAnswer) as error:
-                return Missed(str(error), barred="larger than" in str(error))
+                return Missed(str(error), barred=isinstance(error, TooLarge))
             if 300 <= reply.status < 400 and "location" in reply.headers:
-                url = urljoin(url, reply.headers["location"])
+                try:
+                    url = urljoin(url, reply.headers["location"])
+                except ValueError:
+                    return Missed("it redirects to an address that cannot be read", barred=True)
                 continue
             if reply.status != 200:
                 return Missed(f"HTTP {reply.status}", gone=reply.status in _GONE)
             try:
-                data = picture_bytes(reply.body)
-                self._check(data)
+                return self._checked(reply.body)
             except ImageError as error:
                 return Missed(str(error), spoilt=True)
-            return data
         return Missed(f"more than {MAX_REDIRECTS} redirects", barred=True)
+
+    def _held_in(self, link: str, otherwise: str) -> bytes | Missed:
+        try:
+            return self._checked(link.encode("ascii", "replace"))
+        except ImageError:
+            return Missed(otherwise, barred=True)
+
+    def _checked(self, body: bytes) -> bytes:
+        data = picture_bytes(body)
+        self._check(data)
+        return data
 
     def error(self, what: str, reason: str, cause: str) -> EngineError:
         """An EngineError that names this endpoint and says what to do about `cause`."""
@@ -214,10 +233,15 @@ class Client:
         )
         return Reply(reply.status, reply.headers, self._key.hidden_in(reply.body))
 
-    def _get(self, url: str) -> Reply:
-        times = self.endpoint.timeouts
-        address = download_address(url, self.endpoint.origin, self.endpoint.download_hosts, self._resolve)
-        return self._transport(Call("GET", url, None, times.connect, times.read, times.download, MAX_PICTURE, address))
+    def _get(self, url: str, end: float) -> Reply:
+        """What one place answers until `end`, by the monotonic clock; looking its name up counts too."""
+        times, own = self.endpoint.timeouts, self.endpoint.origin
+        way = in_time(lambda: way_to(url, own, self.endpoint.download_hosts, self._resolve, environment_proxy),
+                      end - time.monotonic())
+        left = max(0.001, end - time.monotonic())
+        return self._transport(
+            Call("GET", url, None, times.connect, times.read, left, MAX_PICTURE, way.addresses, way.proxy)
+        )
 
 
 ADVICE = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -27,10 +29,24 @@ class Key:
         return HIDDEN
 
     def hidden_in(self, body: bytes) -> bytes:
-        """`body` without this key, plain or as JSON spells it: an answer may repeat what it was sent."""
-        for spelling in {self.secret, json.dumps(self.secret)[1:-1], self.secret.replace("/", "\\/")}:
-            body = body.replace(spelling.encode(), HIDDEN.encode())
-        return body
+        """`body` without this key, since an answer may repeat what it was sent: plain, as JSON spells it (`\\/`, `\\u006B`)
+        or percent-encoded, each character in a way of its own. JSON in UTF-16 or UTF-32 comes back as UTF-8."""
+        encoding = json.detect_encoding(body)
+        if not encoding.startswith("utf-8"):
+            body = body.decode(encoding, "replace").encode()
+        if self._spelled.search(body) is None:  # nearly always: this one skips ahead to the key's first character
+            return body
+        return self._spelled_whole.sub(HIDDEN.encode(), body)
+
+    @cached_property
+    def _spelled(self) -> re.Pattern[bytes]:
+        return re.compile(_any_spelling(self.secret))
+
+    @cached_property
+    def _spelled_whole(self) -> re.Pattern[bytes]:
+        """With the backslashes before it: one that is left behind would spoil the JSON."""
+        before = b"" if self.secret.startswith("\\") else rb"(?<!\\)\\*"
+        return re.compile(before + _any_spelling(self.secret))
 
 
 class Credentials:
@@ -105,9 +121,28 @@ class Credentials:
             raise InputError(f"The key cannot be kept in {self._path.name}: {error.strerror}.") from None
 
 
+def _any_spelling(secret: str) -> bytes:
+    """A regular expression for the spellings of `secret`. Every text can be matched in one way only, and no repetition
+    meets another one of the same character, so that no answer makes the search long."""
+    found = b""
+    for part in re.findall(r"\\+|[^\\]+", secret):
+        if part[0] == "\\":
+            most = 4 * len(part) + 4  # with those of the character after it
+            found += _spellings("\\") + f"{{{len(part)},{most}}}".encode()
+        else:
+            found += rb"\\*".join(map(_spellings, part))
+    return found
+
+
+def _spellings(character: str) -> bytes:
+    plain, digits = re.escape(character), f"{ord(character):02x}"
+    either = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
+    return f"(?:{plain}|u00{either}|%(?:25)*{either})".encode()
+
+
 def _check(name: str, secret: str) -> None:
     printable = secret.isascii() and secret.isprintable() and " " not in secret
     if not (printable and SHORTEST_KEY <= len(secret) <= LONGEST_KEY):
         raise InputError(
-            f"What is set as {name[:60]} is no key: those have {SHORTEST_KEY} to {LONGEST_KEY} characters, no spaces."
+            f"{name[:60]} is not a valid key: use {SHORTEST_KEY}–{LONGEST_KEY} characters without spaces."
         )

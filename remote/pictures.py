@@ -7,6 +7,7 @@ import binascii
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from ..mixing.errors import ImageError
 from ..mixing.mix import Picture
@@ -75,7 +76,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 def _from_text(body: bytes) -> bytes:
     text = body.strip()
     if text[:5].lower() == b"data:":
-        text = text.partition(b",")[2]
+        text = unquote_to_bytes(text.partition(b",")[2])
     if not text or not _TEXT.issuperset(text[:4096]):
         return b""
     try:

@@ -5,36 +5,36 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NewConnectionError
-from urllib3.util import connection as sockets
+from requests.utils import get_environ_proxies, select_proxy
 
-from .addresses import is_loopback, origin_of
+from .addresses import Resolve, is_loopback, origin_of
+from .connections import Watch, WatchedAdapter, Watches
+from .lookups import in_time
 
 _CHUNK = 65536
 _TLS_WORDS = ("sslerror", "sslcert", "ssleof", "[ssl")
 """Names of errors: shorter words are in those of the pools and of hosts too."""
+
+_TUNNEL = re.compile(r"tunnel connection failed: (\d{3})")
 
 
 @dataclass(frozen=True)
 class Call:
     """What to send. `connect`, `read` and `total` in seconds, `max_bytes` of the answer's body.
 
-    `address` is the numeric address to connect to instead of asking DNS. `fresh` takes no connection used before, so
-    that a failure cannot mean a stale one. The body is not shown: it holds the key.
+    `addresses` are numeric and are connected to, in turn, instead of asking DNS or a proxy; `proxy` is the one to go by.
+    With neither, the environment's proxies serve all hosts but this machine. `fresh` takes no connection used before,
+    so that a failure cannot mean a stale one. Body and proxy are not shown: they hold a key and maybe a password.
     """
 
     method: str
@@ -44,7 +44,8 @@ class Call:
     read: float = 60.0
     total: float = 60.0
     max_bytes: int = 4_000_000
-    address: str | None = None
+    addresses: tuple[str, ...] = ()
+    proxy: str = field(default="", repr=False)
     fresh: bool = False
 
 
@@ -58,7 +59,7 @@ class Reply:
 
 
 class NotSent(Exception):
-    """No byte of the request left this machine. `offline` where the network, not the service, is the reason."""
+    """No byte of the request left this machine. `offline` if the network, not the service, is the reason."""
 
     def __init__(self, reason: str, offline: bool = False) -> None:
         super().__init__(reason)
@@ -69,20 +70,46 @@ class NoAnswer(Exception):
     """The request, or a part of it, was sent; no whole answer was read."""
 
 
+class TooLarge(NoAnswer):
+    """The answer has more bytes than the call allows."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"the answer is larger than {max_bytes // 1000} kB")
+
+
 Transport: TypeAlias = Callable[[Call], Reply]
 """Sends one call. Raises NotSent or NoAnswer, and nothing else."""
 
 
+def system_resolve(host: str, port: int) -> list[str]:
+    """The numeric addresses of a host, IPv6 and IPv4, as the system's resolver gives them. Raises OSError."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError("a part of the name is empty or too long") from error
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def environment_proxy(url: str) -> str:
+    """The proxy for `url` by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or by the system's settings on Windows and
+    macOS; "" if there is none. May look the host up: call it with a limit on the time."""
+    return select_proxy(url, get_environ_proxies(url)) or ""
+
+
 class RequestsTransport:
     """A Transport on one pooled `requests` session. It follows no redirect, keeps no cookie and reads no .netrc; the
-    proxies of the environment are used for what is not pinned to an address."""
+    proxies of the environment are used for what is not pinned to addresses. Every address of a name is tried in turn.
 
-    def __init__(self) -> None:
-        self._watches = _Watches()
+    Looking a name up and connecting count against a call's total; `resolve` may hang without holding a call longer.
+    """
+
+    def __init__(self, resolve: Resolve = system_resolve) -> None:
+        self._resolve = resolve
+        self._watches = Watches()
         self._session = self._new_session()
 
     def __call__(self, call: Call) -> Reply:
-        watch = _Watch(call.address)
+        watch = Watch(call.addresses, call.connect, call.read, call.total, self._resolve)
         self._watches.current = watch
         timer = threading.Timer(call.total, watch.expire)
         timer.daemon = True
@@ -101,31 +128,29 @@ class RequestsTransport:
             self._watches.current = None
 
     def close(self) -> None:
-        """Closes pooled connections."""
+        """Close pooled connections."""
         self._session.close()
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(self._watches)
+        adapter = WatchedAdapter(self._watches)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session
 
-    def _exchange(self, session: requests.Session, call: Call, watch: _Watch) -> Reply:
+    def _exchange(self, session: requests.Session, call: Call, watch: Watch) -> Reply:
         headers = {"Accept-Encoding": "identity", "Accept": "*/*", "User-Agent": "image-mixer"}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         if call.fresh:
             headers["Connection"] = "close"
-        origin = origin_of(call.url)
-        direct = call.address is not None or (origin is not None and is_loopback(origin.host))
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         prepared = session.prepare_request(requests.Request(call.method, call.url, headers=headers, data=call.body))
         response = session.send(
             prepared, stream=True, allow_redirects=False, timeout=(call.connect, call.read), verify=bundle or True,
-            proxies={} if direct else get_environ_proxies(call.url),
+            proxies=_proxies(call, watch),
         )
         try:
             body = _read(response, call.max_bytes, watch)
@@ -134,137 +159,28 @@ class RequestsTransport:
         return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
 
 
-def system_resolve(host: str, port: int) -> list[str]:
-    """The numeric addresses of a host, as the system's resolver gives them. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+def _proxies(call: Call, watch: Watch) -> dict[str, str]:
+    """What `requests` is told of proxies. Raises NotSent on one of a kind that cannot be used."""
+    origin = origin_of(call.url)
+    proxy = call.proxy
+    if not (proxy or call.addresses or (origin is not None and is_loopback(origin.host))):
+        proxy = in_time(lambda: environment_proxy(call.url), watch.left())
+    kind, named, _ = proxy.partition("://")
+    if named and kind.lower() not in ("http", "https"):
+        raise NotSent(f"the proxy that is set is of the kind {kind[:20]}, and only http and https can be used", True)
+    return {"http": proxy, "https": proxy} if proxy else {}
 
 
-class _Watch:
-    """What is known about the exchange of one thread."""
-
-    def __init__(self, address: str | None) -> None:
-        self.address = address
-        self.sent = False
-        self.expired = False
-        self.socket: Any = None
-
-    def expire(self) -> None:
-        self.expired = True
-        if self.socket is not None:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
-
-
-class _Watches(threading.local):
-    current: _Watch | None = None
-
-
-class _Watched:
-    """What the two kinds of connection do more than urllib3's: they report to the watch of their thread."""
-
-    watches: _Watches
-    sock: Any
-    _connecting = False
-
-    def _new_conn(self) -> Any:
-        watch = self.watches.current
-        if watch is None:
-            return super()._new_conn()  # type: ignore[misc]
-        watch.socket = super()._new_conn() if watch.address is None else self._pinned(watch.address)  # type: ignore[misc]
-        return watch.socket
-
-    def _pinned(self, address: str) -> Any:
-        me: Any = self
-        try:
-            return sockets.create_connection(
-                (address, me.port), me.timeout, source_address=me.source_address, socket_options=me.socket_options
-            )
-        except OSError as error:
-            raise NewConnectionError(me, f"{type(error).__name__}") from error
-
-    def connect(self) -> None:
-        self._connecting = True
-        try:
-            super().connect()  # type: ignore[misc]
-        finally:
-            self._connecting = False
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        watch = self.watches.current
-        if watch is not None and not self._connecting:
-            if watch.expired:
-                raise TimeoutError
-            watch.socket = self.sock
-            watch.sent = True
-        super().send(data)  # type: ignore[misc]
-
-
-class _PlainConnection(_Watched, HTTPConnection):
-    pass
-
-
-class _TLSConnection(_Watched, HTTPSConnection):
-    pass
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _PlainConnection
-
-
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter with watched connections, and no retries of its own."""
-
-    def __init__(self, watches: _Watches) -> None:
-        self._watches = watches
-        super().__init__(pool_connections=16, pool_maxsize=32, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self._watch(self.poolmanager)
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        self._watch(manager)
-        return manager
-
-    def _watch(self, manager: urllib3.PoolManager) -> None:
-        manager.pool_classes_by_scheme = {"http": self._plain_pool, "https": self._tls_pool}  # type: ignore[dict-item]
-
-    def _plain_pool(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
-        return self._reporting(_PlainPool(*args, **kwargs))
-
-    def _tls_pool(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
-        return self._reporting(_TLSPool(*args, **kwargs))
-
-    def _reporting(self, pool: HTTPConnectionPool) -> HTTPConnectionPool:
-        make, watches = pool.ConnectionCls, self._watches
-
-        def connection(*args: Any, **kwargs: Any) -> Any:
-            made: Any = make(*args, **kwargs)
-            made.watches = watches
-            return made
-
-        pool.ConnectionCls = connection  # type: ignore[assignment]
-        return pool
-
-
-def _read(response: requests.Response, max_bytes: int, watch: _Watch) -> bytes:
+def _read(response: requests.Response, max_bytes: int, watch: Watch) -> bytes:
     stated = response.headers.get("Content-Length", "")
     if stated.isdigit() and int(stated) > max_bytes:
-        raise NoAnswer(f"the answer is larger than {max_bytes // 1000} kB")
+        raise TooLarge(max_bytes)
     parts: list[bytes] = []
     size = 0
     while chunk := response.raw.read(_CHUNK, decode_content=False):
         size += len(chunk)
         if size > max_bytes:
-            raise NoAnswer(f"the answer is larger than {max_bytes // 1000} kB")
+            raise TooLarge(max_bytes)
         parts.append(chunk)
     if watch.expired:
         raise TimeoutError
@@ -281,21 +197,29 @@ def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     unpacked = inflater.decompress(body, max_bytes)
     if inflater.unconsumed_tail:
-        raise NoAnswer(f"the answer is larger than {max_bytes // 1000} kB")
+        raise TooLarge(max_bytes)
     return unpacked
 
 
-def _told(error: Exception, watch: _Watch, total: float) -> NotSent | NoAnswer:
+def _told(error: Exception, watch: Watch, total: float) -> NotSent | NoAnswer:
     if watch.sent:
         if watch.expired:
-            return NoAnswer(f"no whole answer in {total:g} s")
+            return NoAnswer(f"no whole answer in {round(total, 1):g} s")
         slow = isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in str(error)
         return NoAnswer("no answer in time" if slow else "the connection broke before the answer was whole")
     text = f"{type(error).__name__} {error}".lower()
+    proxied = isinstance(error, requests.exceptions.ProxyError)
+    if watch.problem is not None:
+        if proxied:
+            return NotSent(f"the proxy that is set cannot be reached ({watch.problem.reason})", True)
+        return NotSent(watch.problem.reason, watch.problem.offline)
+    tunnel = _TUNNEL.search(text)
+    if tunnel is not None:
+        return NotSent(f"the proxy that is set makes no connection (HTTP {tunnel[1]})", True)
     if any(word in text for word in _TLS_WORDS):
         return NotSent("no secure connection (TLS): its certificate or encryption is not accepted")
-    if any(word in text for word in ("resolve", "getaddrinfo", "name or service", "unreachable", "gaierror")):
-        return NotSent("the network or the name does not answer", offline=True)
-    if watch.expired or isinstance(error, requests.Timeout) or "timed out" in text or isinstance(error, TimeoutError):
+    if isinstance(error, requests.exceptions.InvalidProxyURL) or proxied:
+        return NotSent("the proxy that is set cannot be used", True)
+    if watch.expired or isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in text:
         return NotSent("no connection in time", offline=True)
     return NotSent("the connection is refused")

@@ -95,7 +95,7 @@ async def _fields(request: web.Request) -> dict[str, Any]:
         raise _Refused(413, f"That is over {LONGEST_BODY} bytes, and no key is so long.")
     try:
         fields = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the second on lists in lists in lists
         fields = None
     if not isinstance(fields, dict):
         raise _Refused(400, "Send a JSON object with the fields endpoint and key.")

@@ -24,7 +24,7 @@ from .rows import Caps, Files, Job, NewJob, State, job_of
 from .slots import LEASE, Slots
 
 DAY = 86400.0
-LARGEST_META = 20_000
+LARGEST_META, LARGEST_LINKS = 20_000, 400_000
 
 
 class LostClaim(Exception):
@@ -183,9 +183,12 @@ class Journal:
         )
 
     def done(self, identity: str, files: Files) -> None:
-        """The bytes are on disk."""
+        """The bytes are on disk. Links that were pictures themselves are forgotten: they take much room."""
         with self._db.transaction(lasting=True):
             self._set(identity, "done", "", (), files=json.dumps(files))
+            self._db.execute(
+                "UPDATE jobs SET links = NULL WHERE identity = ? AND length(links) > ?", (identity, LARGEST_LINKS)
+            )
             self._db.execute(
                 "UPDATE jobs SET delivered = coalesce(delivered, ?) WHERE identity = ?", (self._wall(), identity)
             )

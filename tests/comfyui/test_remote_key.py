@@ -118,6 +118,17 @@ def test_no_route_sets_a_key_that_is_none(live: Scene) -> None:
         assert status in (400, 413) and set(answer) == {"error"}
 
 
+@pytest.mark.parametrize("body", [b"[" * 2000 + b"]" * 2000, b'{"key":' * 500 + b"1" + b"}" * 500, b"[" * 4000, b"\xff", b""])
+def test_what_is_not_an_object_of_fields_gets_a_line(live: Scene, body: bytes) -> None:
+    for method in ("POST", "DELETE"):
+        request = urllib.request.Request(f"{live.server.url}/image_mixer/key", body, {"Content-Type": "application/json"},
+                                         method=method)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=30)
+        assert refused.value.code == 400 and "\n" not in json.load(refused.value)["error"]
+    assert "RecursionError" not in live.server.log_text()
+
+
 def test_a_server_that_listens_beyond_this_machine_takes_no_key(open_live: Scene) -> None:
     for method in ("POST", "DELETE"):
         status, answer = open_live.send(method, "/image_mixer/key", GIVEN)

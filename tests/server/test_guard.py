@@ -29,7 +29,21 @@ CASES: list[tuple[str, dict[str, str], str | None, str, bool, int]] = [
      "127.0.0.1", "127.0.0.1", False, 403),
     ("no host", {"Host": ""}, "127.0.0.1", "127.0.0.1", False, 403),
     *((name, {name: "x"}, "127.0.0.1", "127.0.0.1", False, 403)
-      for name in ("X-Forwarded-For", "x-forwarded-proto", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP")),
+      for name in (
+          "X-Forwarded-For", "x-forwarded-proto", "X-Forwarded", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP",
+          "Cf-Ray", "CDN-Loop", "Fly-Client-IP", "Fly-Forwarded-Port", "Fastly-Client-IP", "X-SigSci-RequestID",
+          "X-Envoy-External-Address", "X-Envoy-Expected-Rq-Timeout-Ms", "ngrok-auth-user-email", "ngrok-trace-id",
+          "X-Azure-ClientIP", "X-Azure-FDID", "X-ARR-LOG-ID", "X-ARR-SSL", "X-MS-Client-Principal-Name", "X-Original-URL",
+          "X-Original-Host", "X-Amzn-Trace-Id", "X-Amz-Cf-Id", "CloudFront-Viewer-Address", "X-Vercel-Forwarded-For",
+          "X-Appengine-User-IP", "X-Cloud-Trace-Context", "X-Goog-Authenticated-User-Email", "DO-Connecting-IP",
+          "True-Client-IP", "Akamai-Origin-Hop", "X-Cluster-Client-IP", "Tailscale-User-Login", "X-Nf-Client-Connection-Ip",
+          "Incap-Client-IP", "X-Sucuri-ClientIP", "X-Varnish", "X-NginX-Proxy", "X-Request-Start",
+      )),
+    *((f"a browser's {name}", {name: "x"}, "127.0.0.1", "127.0.0.1", False, 0)
+      for name in ("Accept", "Cookie", "DNT", "Comfy-User", "Sec-Fetch-Mode", "Sec-Ch-Ua", "Cache-Control", "Priority",
+                   "X-Requested-With", "Authorization", "Referer", "Proxy-Connection")),
+    ("a host that cannot be read", {"Host": "[::1"}, "127.0.0.1", "127.0.0.1", False, 403),
+    ("a host in brackets", {"Host": "[::1]:8188", "Origin": "http://[::1]:8188"}, "::1", "::1", False, 0),
     ("listens everywhere", {}, "127.0.0.1", "0.0.0.0,::", False, 403),
     ("listens on the network", {}, "127.0.0.1", "127.0.0.1,192.168.0.4", False, 403),
     ("listens everywhere, opted in", {}, "127.0.0.1", "0.0.0.0,::", True, 0),
