@@ -104,10 +104,11 @@ class ImageMixerRemote(io.ComfyNode):
             if fallback is None:
                 raise
             return hand_over.to(fallback, "remote", error, cls.hidden, vae_input=None)
-        batch, resized = images.stacked([images.decode(data) for data in outcome.images])
-        report = outcome.report
+        files, report = list(outcome.images), outcome.report
+        del outcome  # so that each file is freed once it is decoded
+        batch, resized = images.decode_batch(files)
         if resized:
-            line = f"{resized} of {len(outcome.images)} images came in another size and were resized to the first's."
+            line = f"{resized} of {len(batch)} images came in another size and were resized to the first's."
             report = replace(report, warnings=(*report.warnings, line))
         return io.NodeOutput(batch, reports.to_json(report))
 
