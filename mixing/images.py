@@ -9,11 +9,11 @@ import hashlib
 import io
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.nn import functional
@@ -35,6 +35,10 @@ MAX_RATIO = 32
 grow with the ratio, and nothing so long can be recognised in a square."""
 
 UPLOAD_QUALITIES = (95, 90, 80, 70, 50)
+
+STRIP_VALUES = 32_767
+"""Values of a picture that become floats at a time. Temporaries stay small, and torch starts no threads for fewer than
+32,768 values: it would start some for each thread that decodes, and the remote engine decodes in many."""
 
 PNG_COMPRESSION = 4
 """zlib level of ComfyUI's own PNG files; higher levels take far longer for few bytes."""
@@ -206,23 +210,49 @@ def pil_to_tensor(image: Image.Image) -> Tensor:
     16-bit grey ("I;16", and "I", in which Pillow keeps it too) is divided by 65535, everything else by 255 after
     Pillow's own conversion. Raises ImageError on a mode that Pillow cannot convert.
     """
+    return _floats_of(_loaded(image))
+
+
+def _floats_of(loaded: Image.Image) -> Tensor:
+    pixels = torch.empty((1, loaded.height, loaded.width, 3), dtype=torch.float32)
+    _fill(pixels[0], loaded)
+    return pixels
+
+
+def _fill(pixels: Tensor, loaded: Image.Image) -> None:
+    """Write what `_loaded` gave into [H, W, 3]."""
+    rows = max(1, STRIP_VALUES // (4 * loaded.width))
+    for top in range(0, loaded.height, rows):
+        bottom = min(loaded.height, top + rows)
+        pixels[top:bottom] = _strip(loaded.crop((0, top, loaded.width, bottom)))[0]
+
+
+def _strip(image: Image.Image) -> Tensor:
+    if image.mode.startswith("I"):
+        return _from_16_bit(image)
+    values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    return _rgb(values.reshape(1, image.height, image.width, -1) / 255.0)
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    """The first frame, upright, its mode RGB, RGBA or one of 16-bit grey. Raises ImageError as `pil_to_tensor` does."""
     if image.tell():
         image.seek(0)
     upright = _upright(image)
-    if upright.mode.startswith("I"):
-        return _from_16_bit(upright)
+    mode = "RGBA" if upright.has_transparency_data else "RGB"
+    if upright.mode.startswith("I") or upright.mode == mode:
+        return upright
     try:
-        coloured = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        return upright.convert(mode)
     except ValueError as error:
         raise ImageError(f"An image of mode {image.mode!r} cannot be converted to RGB.") from error
-    values = torch.frombuffer(bytearray(coloured.tobytes()), dtype=torch.uint8)
-    return _rgb(values.reshape(1, coloured.height, coloured.width, -1) / 255.0)
 
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
-        return ImageOps.exif_transpose(image)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(image) if turned else image
     except Exception:
         # Broken EXIF raises almost anything, and the picture is good without it.
         return image
@@ -285,15 +315,6 @@ def encode_within(pixels: Tensor, max_bytes: int, max_side: int) -> tuple[bytes,
     raise ImageError(f"A picture of {width} x {height} pixels does not fit into {max_bytes} bytes: make it smaller.")
 
 
-def stacked(images: Sequence[Tensor]) -> tuple[Tensor, int]:
-    """One batch [B, H, W, 3] of pictures [1, H, W, 3], each of another size resized to the first one's; and how many
-    were resized."""
-    height, width = images[0].shape[1:3]
-    odd = sum(image.shape[1:3] != (height, width) for image in images)
-    same = [image if image.shape[1:3] == (height, width) else resized(image, width, height) for image in images]
-    return torch.cat(same), odd
-
-
 def _encoded(image: Image.Image, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     try:
@@ -310,6 +331,34 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Tensor:
     Raises ImageError, and nothing else, on bytes that are none of these, broken or cut short, and on a picture of more
     than `max_pixels` pixels, of which no pixel is decoded.
     """
+    return _floats_of(_opened(data, max_pixels))
+
+
+def decode_batch(files: list[bytes]) -> tuple[Tensor, int]:
+    """One batch [B, H, W, 3] of the pictures of `files`, each as `decode` makes it, and how many were resized: those of
+    another size than the first one's.
+
+    Empties `files` on the way, so that at most the batch and what is left of them are in memory at a time. Raises
+    ImageError as `decode` does.
+    """
+    files.reverse()
+    count, resizings = len(files), 0
+    loaded = _opened(files.pop(), MAX_PIXELS)
+    width, height = loaded.size
+    batch = torch.empty((count, height, width, 3), dtype=torch.float32)
+    for pixels in batch:
+        if loaded.size == (width, height):
+            _fill(pixels, loaded)
+        else:
+            pixels.copy_(resized(_floats_of(loaded), width, height)[0])
+            resizings += 1
+        if files:
+            loaded = _opened(files.pop(), MAX_PIXELS)
+    return batch, resizings
+
+
+def _opened(data: bytes, max_pixels: int) -> Image.Image:
+    """The picture of a file as `_loaded` gives it. Raises ImageError as `decode` does."""
     try:
         # Pillow warns of large pictures and of odd metadata; either is decided here.
         with warnings.catch_warnings():
@@ -319,7 +368,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Tensor:
                     raise ImageError(
                         f"The picture has {image.width} x {image.height} pixels: at most {max_pixels} are read."
                     )
-                return pil_to_tensor(image)
+                return _loaded(image)
     except ImageError:
         raise
     except UnidentifiedImageError as error:

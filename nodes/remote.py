@@ -136,11 +136,11 @@ class ImageMixerRemote(io.ComfyNode):
         if outcome.missing:
             hand_over.try_again(cls.hidden.unique_id)
         reasons = [picture.reason for picture in outcome.missing]
-        files = filled(outcome.images, reasons, (recipe.width, recipe.height))
-        batch, resized = images.stacked([images.decode(data) for data in files])
-        report = outcome.report
+        files, report = filled(outcome.images, reasons, (recipe.width, recipe.height)), outcome.report
+        del outcome  # so that each file is freed once it is decoded
+        batch, resized = images.decode_batch(files)
         if resized:
-            line = f"{resized} of {len(outcome.images)} images came in another size and were resized to the first's."
+            line = f"{resized} of {len(batch)} images came in another size and were resized to the first's."
             report = replace(report, warnings=(*report.warnings, line))
         return io.NodeOutput(batch, reports.to_json(report))
 

@@ -18,6 +18,7 @@ from image_mixer.mixing.errors import ImageError, MixError
 from image_mixer.mixing.images import (
     FORMATS,
     decode,
+    decode_batch,
     encode_jpeg,
     encode_png,
     picture,
@@ -200,6 +201,38 @@ def test_16_bits_are_kept() -> None:
         close(pil_to_tensor(data)[0, 0, :, 0] * 65535, torch.tensor(levels).float(), 1e-2)
 
 
+def noisy(mode: str, width: int, height: int) -> Image.Image:
+    """Random bytes in a mode; a palette of random colours."""
+    values = bytes((noise(height * width * 4, seed=7) * 256).to(torch.uint8).tolist())
+    size = {"I;16": 2, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}.get(mode, 1) * width * height
+    image = Image.frombytes(mode, (width, height), values[:size])
+    if mode == "P":
+        image.putpalette(values[:768])
+        image.info["transparency"] = values[:256]
+    return image
+
+
+def at_once(image: Image.Image) -> Tensor:
+    """The pixels of a whole picture by plain arithmetic: over 255, then on white; over 65535 with 16 bits."""
+    if image.mode == "I;16":
+        levels = torch.tensor(list(struct.unpack(f"<{image.width * image.height}H", image.tobytes())))
+        return (levels.float() / 65535.0).reshape(1, image.height, image.width, 1).repeat(1, 1, 1, 3)
+    levels = torch.tensor(list(image.convert("RGBA").tobytes()), dtype=torch.float32)
+    values = (levels / 255.0).reshape(1, image.height, image.width, 4)
+    colours, alpha = values[..., :3], values[..., 3:]
+    return (colours * alpha + (1 - alpha)).clamp(0.0, 1.0)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "I;16"])
+@pytest.mark.parametrize(("width", "height"), [(130, 301), (9000, 3), (1, 9000), (16, 512)])
+def test_a_large_picture_is_decoded_bit_for_bit_as_if_at_once(mode: str, width: int, height: int) -> None:
+    image = noisy(mode, width, height)
+    assert height > images.STRIP_VALUES // (4 * width)
+    assert pil_to_tensor(image).equal(at_once(image))
+    if mode != "CMYK":
+        assert decode(file_of(image, "PNG")).equal(at_once(image))
+
+
 def test_a_mode_that_pillow_cannot_convert_is_named() -> None:
     with pytest.raises(ImageError, match="'La'"):
         pil_to_tensor(Image.new("La", (1, 1)))
@@ -228,6 +261,10 @@ def test_broken_exif_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Image.Image) -> Image.Image:
         raise SyntaxError("not a TIFF file")
 
+    exif = Image.Exif()
+    exif[274] = 6
+    data = file_of(tensor_to_pil(pixels), "PNG", exif=exif)
+    assert decode(data).shape == (1, 5, 3, 3)
     monkeypatch.setattr(images.ImageOps, "exif_transpose", fail)
     assert decode(data).equal(pixels)
 
@@ -321,6 +358,28 @@ def test_max_pixels_is_a_limit_of_its_own() -> None:
     assert decode(data, 15).shape == (1, 3, 5, 3)
     with pytest.raises(ImageError, match=r"5 x 3 pixels: at most 14"):
         decode(data, 14)
+
+
+def test_a_batch_holds_each_picture_as_it_is_decoded_alone() -> None:
+    made = [file_of(noisy(mode, 60, 300), "PNG") for mode in ("RGB", "RGBA", "I;16", "P")]
+    files = list(made)
+    batch, resizings = decode_batch(files)
+    assert batch.equal(torch.cat([decode(data) for data in made]))
+    assert (batch.dtype, batch.is_contiguous(), resizings, files) == (torch.float32, True, 0, [])
+
+
+def test_pictures_of_a_batch_take_the_size_of_its_first() -> None:
+    made = [encode_png(noise(1, *sides, 3, seed=seed)) for seed, sides in enumerate([(40, 30), (8, 80), (40, 30), (30, 40)])]
+    batch, resizings = decode_batch(list(made))
+    assert batch.equal(torch.cat([resized(decode(data), 30, 40) for data in made]))
+    assert (batch.shape, resizings) == ((4, 40, 30, 3), 2)
+    assert decode_batch([made[1], made[0]])[0].shape == (2, 8, 80, 3)
+
+
+def test_a_batch_with_a_broken_file_is_an_error() -> None:
+    good = encode_png(photo(4, 4))
+    with pytest.raises(ImageError, match="9 bytes are no PNG"):
+        decode_batch([good, b"no images", good])
 
 
 SAMPLES = [file_of(tensor_to_pil(photo(6, 6)), form) for form in FORMATS]
