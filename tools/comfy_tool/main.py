@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import bench, demo, live, locales, pins, run, serve, tiers
+from . import bench, demo, jobs, live, locales, pins, run, serve, tiers
 from .errors import ToolError
 
 INTERRUPTED = 130
@@ -65,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
     measured.add_argument("--json", action="store_true", help="print one JSON object: name to value, aim and unit")
     measured.set_defaults(action=bench.command)
 
+    _add_jobs(commands.add_parser("jobs", help="what was paid, delivered, is missing or unknown, by a server's journal"))
+
     texts = commands.add_parser("locales", help="write locales/en anew from the nodes and the web part")
     texts.set_defaults(action=locales.command)
     return top
@@ -99,6 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _test(options: argparse.Namespace) -> int:
     return live.command(options) if options.live else tiers.command(options)
+
+
+def _add_jobs(counted: argparse.ArgumentParser) -> None:
+    counted.add_argument("--comfyui", type=Path, metavar="PATH", help="the ComfyUI whose journal is read (default: "
+                         "COMFYUI_PATH, or else the one that this pack lies in)")
+    counted.add_argument("--base", type=Path, metavar="DIR", help="what ComfyUI was given as --base-directory")
+    counted.add_argument("--user-directory", type=Path, metavar="DIR", help="what ComfyUI was given under that name")
+    counted.add_argument("--by", choices=jobs.BYS, default="month", help="what to sum by (default: month)")
+    counted.add_argument("--month", type=jobs.month, metavar="YYYY-MM", help="only this month, in local time")
+    counted.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    counted.add_argument("--export", type=Path, metavar="FILE", help="also write every attempt to a .csv or .json file")
+    counted.set_defaults(action=jobs.command)
 
 
 def _install_options(command: argparse.ArgumentParser) -> None:
