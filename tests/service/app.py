@@ -245,7 +245,8 @@ class Handler(BaseHTTPRequestHandler):
     def _input(self, url: str) -> bytes | str:
         if not url.startswith(self.server.base + "/uploads/"):
             return url
-        data = self.server.state.uploaded(url.rpartition("/")[2].removesuffix(".png"))
+        name = url.partition("#")[0].rpartition("/")[2]  # whoever fetches an address keeps its fragment to itself
+        data = self.server.state.uploaded(name.removesuffix(".png"))
         if data is None:
             raise Refusal(400, "init_image cannot be read: the URL has expired", code="validation_error")
         return data

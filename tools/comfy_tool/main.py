@@ -50,15 +50,7 @@ def parser() -> argparse.ArgumentParser:
     shown.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where images go (default: demo)")
     shown.set_defaults(action=demo.command)
 
-    tested = commands.add_parser("test", help="run the tests, in a real ComfyUI where they need one",
-                                 epilog="Other options go to pytest: comfy.py test --tier pure -k weights -x",
-                                 allow_abbrev=False)
-    tested.add_argument("--tier", choices=tiers.TIERS,
-                        help="one tier (default: pure, comfyui and a browser smoke test)")
-    tested.add_argument("--live", action="store_true",
-                        help="instead: a few calls to the real service, with your key; costs money")
-    tested.add_argument("--yes", action="store_true", help="with --live: pay for it")
-    tested.set_defaults(action=_test)
+    _add_test(commands)
 
     measured = commands.add_parser("bench", help="measure: figures with their aims")
     measured.add_argument("name", metavar="NAME", nargs="?", help="a script in benchmarks/; without it, lists them")
@@ -101,6 +93,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _test(options: argparse.Namespace) -> int:
     return live.command(options) if options.live else tiers.command(options)
+
+
+def _add_test(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tested = commands.add_parser("test", help="run the tests, in a real ComfyUI where they need one",
+                                 epilog="Other options go to pytest: comfy.py test --tier pure -k weights -x",
+                                 allow_abbrev=False)
+    tested.add_argument("--tier", choices=tiers.TIERS,
+                        help="one tier (default: pure, comfyui and a browser smoke test)")
+    tested.add_argument("--live", action="store_true",
+                        help="instead: a few calls to the real service, with your key; costs money")
+    tested.add_argument("--yes", action="store_true", help="with --live: pay for it")
+    tested.set_defaults(action=_test)
 
 
 def _add_jobs(counted: argparse.ArgumentParser) -> None:
