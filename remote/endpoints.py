@@ -17,6 +17,8 @@ WireName = Literal["v6", "v5"]
 WIRES: tuple[WireName, ...] = ("v6", "v5")
 KEY_VARIABLE = "MODELSLAB_API_KEY"
 FILE = "endpoints.toml"
+PAGE = "docs/endpoints.md"
+"""What a line about a wrong entry leads to."""
 _SWITCHES = ("insecure_lan", "mark_uploads")
 _MOST_IMAGES: dict[WireName, int] = {"v6": 1, "v5": 4}
 
@@ -210,7 +212,7 @@ def _endpoint(source: str, name: str, table: dict[str, Any], base: Endpoint | No
             given[key] = value
         else:
             wanted = "true or false" if key in _SWITCHES else "a text"
-            raise InputError(f"{where}: {key} is {wanted}, not {value!r}.")
+            raise InputError(f"{where}: {key} is {wanted}, not {value!r}; see {PAGE}.")
     if base is None and "base_url" not in given:
         raise InputError(f"{where}: base_url is missing.")
     return replace(base, **given) if base else Endpoint(name=name, **given)
@@ -237,12 +239,12 @@ def _table(source: str, data: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _known(where: str, table: Mapping[str, Any], names: set[str]) -> None:
     unknown = sorted(set(table) - names)
     if unknown:
-        raise InputError(f"{where}: {unknown[0][:60]!r} is not known here; known are {', '.join(sorted(names))}.")
+        raise InputError(f"{where}: {unknown[0][:60]!r} is not known here; known are {', '.join(sorted(names))}; see {PAGE}.")
 
 
 def _whole(where: str, name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"{where}: {name} is a whole number from 0, not {value!r}.")
+        raise InputError(f"{where}: {name} is a whole number from 0, not {value!r}; see {PAGE}.")
     return value
 
 

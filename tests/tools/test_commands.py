@@ -29,7 +29,7 @@ class TestTheEntry:
     def test_from_anywhere(self, python: tuple[str, ...]) -> None:
         done = command("--help", python=python)
         assert (done.returncode, done.stderr) == (0, "")
-        assert all(word in done.stdout for word in ("serve", "run", "test", "bench"))
+        assert all(word in done.stdout for word in ("serve", "run", "jobs", "test", "bench"))
 
     @pytest.mark.parametrize(
         ("arguments", "code", "line"),

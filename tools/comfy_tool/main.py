@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import bench, demo, live, locales, pins, run, serve, tiers
+from . import bench, demo, jobs, live, locales, pins, run, serve, tiers
 from .errors import ToolError
 
 INTERRUPTED = 130
@@ -50,20 +50,14 @@ def parser() -> argparse.ArgumentParser:
     shown.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="where images go (default: demo)")
     shown.set_defaults(action=demo.command)
 
-    tested = commands.add_parser("test", help="run the tests, in a real ComfyUI where they need one",
-                                 epilog="Other options go to pytest: comfy.py test --tier pure -k weights -x",
-                                 allow_abbrev=False)
-    tested.add_argument("--tier", choices=tiers.TIERS,
-                        help="one tier (default: pure, comfyui and a browser smoke test)")
-    tested.add_argument("--live", action="store_true",
-                        help="instead: a few calls to the real service, with your key; costs money")
-    tested.add_argument("--yes", action="store_true", help="with --live: pay for it")
-    tested.set_defaults(action=_test)
+    _add_test(commands)
 
     measured = commands.add_parser("bench", help="measure: figures with their aims")
     measured.add_argument("name", metavar="NAME", nargs="?", help="a script in benchmarks/; without it, lists them")
     measured.add_argument("--json", action="store_true", help="print one JSON object: name to value, aim and unit")
     measured.set_defaults(action=bench.command)
+
+    _add_jobs(commands.add_parser("jobs", help="what was paid, delivered, is missing or unknown, by a server's journal"))
 
     texts = commands.add_parser("locales", help="write locales/en anew from the nodes and the web part")
     texts.set_defaults(action=locales.command)
@@ -99,6 +93,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _test(options: argparse.Namespace) -> int:
     return live.command(options) if options.live else tiers.command(options)
+
+
+def _add_test(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tested = commands.add_parser("test", help="run the tests, in a real ComfyUI where they need one",
+                                 epilog="Other options go to pytest: comfy.py test --tier pure -k weights -x",
+                                 allow_abbrev=False)
+    tested.add_argument("--tier", choices=tiers.TIERS,
+                        help="one tier (default: pure, comfyui and a browser smoke test)")
+    tested.add_argument("--live", action="store_true",
+                        help="instead: a few calls to the real service, with your key; costs money")
+    tested.add_argument("--yes", action="store_true", help="with --live: pay for it")
+    tested.set_defaults(action=_test)
+
+
+def _add_jobs(counted: argparse.ArgumentParser) -> None:
+    counted.add_argument("--comfyui", type=Path, metavar="PATH", help="the ComfyUI whose journal is read (default: "
+                         "COMFYUI_PATH, or else the one that this pack lies in)")
+    counted.add_argument("--base", type=Path, metavar="DIR", help="what ComfyUI was given as --base-directory")
+    counted.add_argument("--user-directory", type=Path, metavar="DIR", help="what ComfyUI was given under that name")
+    counted.add_argument("--by", choices=jobs.BYS, default="month", help="what to sum by (default: month)")
+    counted.add_argument("--month", type=jobs.month, metavar="YYYY-MM", help="only this month, in local time")
+    counted.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    counted.add_argument("--export", type=Path, metavar="FILE", help="also write every attempt to a .csv or .json file")
+    counted.set_defaults(action=jobs.command)
 
 
 def _install_options(command: argparse.ArgumentParser) -> None:

@@ -74,7 +74,7 @@ FINISHED = (
          also=(("url", "https://a.example/b,c.png"), ("text", "in oil"))),
     Told("an older endpoint", V5, ((0.5, 0.7),), {"steps": 100, "guidance_scale": 10.0, "seed": 7}),
     Told("four images a job", "four at once", ((0.5, 0.7), (1.0, 0.0)), {"samples": 6, "seed": 99}),
-    Told("weights as repeats", "repeated", ((0.5, 0.7, 0.2),), {"prompt": "ein Männchen, 薔薇", "seed": 5}),
+    Told("weights as repeats", "repeated", ((0.5, 0.7, 0.2),), {"prompt": "ein Männchen, \u8594\u8587", "seed": 5}),
 )
 UNFINISHED = {
     "failed": Told("failed", V6, ((0.5, 0.7),), {"seed": 101}),
