@@ -30,6 +30,10 @@ class MixRequest:
     track_id: str = ""
 
 
+MOST_DIGITS, LONGEST_TRACK_ID = 18, 255
+"""The longest track_id in digits (they fit a whole number of 64 bits), and as text."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """The ranges that a wire's document gives; both ends belong to them. Sides in pixels."""
@@ -60,6 +64,9 @@ class Limits:
             if side is not None:
                 _within(name, side, self.side, wire)
         track_id = request.track_id
+        longest = MOST_DIGITS if self.numeric_track_id else LONGEST_TRACK_ID
+        if len(track_id) > longest:
+            raise InputError(f"{wire} takes at most {longest} characters as track_id, not {len(track_id)}.")
         if track_id and self.numeric_track_id and not (track_id.isascii() and track_id.isdigit()):
             raise InputError(f"{wire} takes only digits as track_id, not {track_id[:40]!r}.")
 

@@ -154,6 +154,24 @@ def test_caps_count_all_of_a_run_and_of_a_day(service: Service, tmp_path: Path) 
     assert len(service.state.paid) == 3
 
 
+def test_caps_are_checked_before_a_large_plan_is_made(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4,096 variants of 64 samples each are 262,144 jobs: none of them is made to find that it is too many."""
+    weights = tuple((0.1 + step / 10_000, 1.0) for step in range(4096))
+    monkeypatch.setattr("image_mixer.remote.engine.plan", lambda *_: pytest.fail("the plan was made"))
+    with pytest.raises(EngineError, match=r"262144 paid jobs.* max_jobs_per_run"):
+        harness.engine(service.base, tmp_path).run(harness.order(harness.recipe(weights, samples=64)))
+    assert service.state.calls == []
+
+
+def test_equal_variants_are_one_job_for_the_caps_too(service: Service, tmp_path: Path) -> None:
+    settings = replace(harness.endpoints(service.base), max_jobs_per_run=1)
+    weights = ((0.5, 0.7),) * 100 + ((0.5, 0.7000000001),)
+    outcome = harness.engine(service.base, tmp_path, settings).run(harness.order(harness.recipe(weights)))
+    assert len(outcome.images) == 101 and len(service.state.paid) == 1
+
+
 def test_without_a_key_nothing_is_sent(service: Service, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="MODELSLAB_API_KEY") as caught:
         harness.engine(service.base, tmp_path, key="").run(harness.order())

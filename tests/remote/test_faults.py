@@ -12,7 +12,7 @@ import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -248,3 +248,20 @@ def test_fault(case: Case, played: dict[str, Any]) -> None:
     assert scene.service.state.violations == [] and scene.service.state.leaks == []
     for path in scene.folder.rglob("*"):
         assert not path.is_file() or harness.KEY.encode() not in path.read_bytes()
+
+
+def test_what_the_table_comes_to(
+    played: dict[str, Any], record_property: Callable[[str, object], None]
+) -> None:
+    """Counted over all rows: jobs paid, pictures delivered, pictures in another's place, jobs of unknown outcome."""
+    ended = [played[case.name].result(60) for case in CASES]
+    last = [again for _, again, _ in ended]
+    tally = {
+        "rows": len(CASES), "paid": sum(run.paid for run in last), "delivered": sum(run.delivered for run in last),
+        "unknown": sum(run.unknown for run in last), "misplaced": sum(run.misplaced for run in last),
+        "paid_twice": sum(scene.service.state.paid_twice() for _, _, scene in ended),
+    }
+    for name, value in tally.items():
+        record_property(name, value)
+    print(tally)
+    assert (tally["misplaced"], tally["paid_twice"]) == (0, 0) and tally["delivered"] > 150

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,13 @@ def test_v5_sends_what_its_page_shows() -> None:
     }
 
 
+@pytest.mark.parametrize(("given", "sent"), [(10.0, "10"), (7.5, "7.5"), (1, "1"), (3.0000001, "3.0000001")])
+def test_whole_numbers_are_sent_as_the_documents_send_them(given: float, sent: str) -> None:
+    for wire in (wire_v5, wire_v6):
+        fields = wire.encode(replace(PLAIN, guidance_scale=given), say_weights=True)
+        assert f'"guidance_scale": {sent},' in json.dumps(fields)
+
+
 @pytest.mark.parametrize(("change", "v6", "v5"), [
     ({"seed": None}, {"seed": ...}, {"seed": None}),
     ({"width": None, "height": None}, {"width": ..., "height": ...}, {"width": ..., "height": ...}),
@@ -60,6 +68,7 @@ def test_fields(change: dict[str, Any], v6: dict[str, Any], v5: dict[str, Any]) 
     ({"images": ("https://a.example/",) * 4, "weights": (1.0,) * 4}, True, True),
     ({"images": ("https://a.example/",) * 5, "weights": (1.0,) * 5}, False, True),
     ({"images": (), "weights": ()}, False, False), ({"prompt": "  "}, False, False),
+    ({"track_id": "1" * 18}, True, True), ({"track_id": "1" * 19}, False, True), ({"track_id": "9" * 5000}, False, False),
     ({"track_id": "abc"}, False, True), ({"track_id": "\u0663"}, False, True), ({"weights": (1.0,)}, False, False),
 ])
 def test_ranges(change: dict[str, Any], v6: bool, v5: bool) -> None:
