@@ -27,7 +27,9 @@ def test_captions_are_short() -> None:
 def test_a_report_is_json_with_its_form() -> None:
     fields = json.loads(report.to_json(made(warnings=("careful",), seconds={"sample": 1.5})))
     assert fields["format"] == report.FORMAT and fields["warnings"] == ["careful"] and fields["seconds"] == {"sample": 1.5}
-    assert fields["images"][0] == {"variant": 0, "sample": 0, "seed": 3, "weights": [0.5, 0.7]}
+    assert fields["images"][0] == {
+        "variant": 0, "sample": 0, "seed": 3, "weights": [0.5, 0.7], "missing": "", "uncertain": False,
+    }  # fmt: skip
 
 
 def test_a_hand_over_keeps_the_images_of_the_other_engine() -> None:
