@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_right
 
 from PIL import ImageFont
@@ -13,19 +14,37 @@ SYSTEM_FONTS = (
 )
 """Looked up in Pillow's own places for fonts, where its built-in font, little more than ASCII, lacks a letter."""
 
+_CLOSING = ("Pe", "Pf", "Po")
+_OPENING = ("Ps", "Pi")
+"""Unicode's categories of punctuation: at the end of a line, not at the beginning of the next, and the reverse."""
+
 
 def wrapped(text: str, font: Font, width: int, most: int) -> list[str]:
-    """`text` in at most `most` lines of at most `width` pixels, broken at spaces if there are any."""
+    """`text` in at most `most` lines of at most `width` pixels, broken at spaces and between wide letters.
+
+    A word that is too long for a line, or a line without such a place, is broken where it ends.
+    """
     lines: list[str] = []
     while text:
         count = _fitting(text, "", font, width)
         if count < len(text) and len(lines) == most - 1:
             return [*lines, text[: _fitting(text, "…", font, width)].rstrip() + "…"]
         if count < len(text):
-            count = text.rfind(" ", 0, count + 1) + 1 or count
+            count = next((k for k in range(count + (text[count] == " "), 0, -1) if _breaks(text, k)), count)
         lines.append(text[:count].rstrip())
         text = text[count:].lstrip()
     return lines
+
+
+def _breaks(text: str, place: int) -> bool:
+    """Whether a line may end before text[place]: after a space, and beside a wide letter such as a Chinese one, but
+    neither before closing punctuation nor after an opening one."""
+    before, after = text[place - 1], text[place : place + 1]
+    if before == " ":
+        return True
+    if not after or unicodedata.category(after) in _CLOSING or unicodedata.category(before) in _OPENING:
+        return False
+    return any(unicodedata.east_asian_width(letter) in "WF" for letter in (before, after))
 
 
 def _fitting(text: str, end: str, font: Font, width: int) -> int:

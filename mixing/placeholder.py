@@ -5,32 +5,50 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, UnidentifiedImageError
 
-from .lettering import font_for, wrapped
+from .lettering import Font, font_for, wrapped
 
 GROUND = (236, 236, 236)
+CROSS = (214, 214, 214)
 INK = (96, 32, 32)
 SIDE = 512
 """Width and height in pixels, if nothing else says them."""
 
+TITLE = "Missing"
+TITLE_SCALE = 1.4
+"""How many times as large as the reason the title is set."""
+
+SMALLEST_TYPE, LARGEST_TYPE = 10, 32
+SHRINK = 0.88
+"""How much smaller each next try is set if the reason does not fit."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    font: Font
+    height: int
+
 
 def placeholder_png(width: int, height: int, reason: str) -> bytes:
-    """A PNG of `width` x `height` pixels with a cross, the word Missing, and `reason` as far as there is room."""
+    """A PNG of `width` x `height` pixels with a cross, the title, and `reason` as far as there is room for them."""
     image = Image.new("RGB", (width, height), GROUND)
     draw = ImageDraw.Draw(image)
-    draw.line((0, 0, width, height), fill=(214, 214, 214), width=2)
-    draw.line((0, height, width, 0), fill=(214, 214, 214), width=2)
-    draw.rectangle((1, 1, width - 2, height - 2), outline=INK, width=2)
-    size = max(10, min(32, round(math.sqrt(width))))
-    font, margin = font_for(size, reason), max(4, width // 16)
-    step = math.ceil(font.getbbox("Missing,")[3]) + 2
-    room = max(1, (height - 2 * margin) // step - 1)
-    lines = ["Missing", *wrapped(" ".join(reason.split()), font, width - 2 * margin, room)]
-    top = (height - step * len(lines)) // 2
-    for number, line in enumerate(lines):
-        draw.text(((width - font.getlength(line)) // 2, top + number * step), line, fill=INK, font=font)
+    stroke = max(1, min(width, height) // 256)
+    draw.line((0, 0, width - 1, height - 1), fill=CROSS, width=stroke)
+    draw.line((0, height - 1, width - 1, 0), fill=CROSS, width=stroke)
+    draw.rectangle((0, 0, width - 1, height - 1), outline=INK, width=stroke)
+    margin = max(4, min(width, height) // 16)
+    lines = _set(" ".join(reason.split()), width - 2 * margin, height - 2 * margin)
+    top = (height - sum(line.height for line in lines)) // 2
+    for line in lines:
+        left, across = (width - line.font.getlength(line.text)) // 2, math.ceil(line.font.getlength(line.text))
+        draw.rectangle((left - stroke, top, left + across + stroke, top + line.height - 1), fill=GROUND)
+        draw.text((left, top), line.text, fill=INK, font=line.font)
+        top += line.height
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()
@@ -45,6 +63,27 @@ def filled(files: Sequence[bytes | None], reasons: Sequence[str], size: tuple[in
     width, height = _size_of(came) if came is not None else size
     texts = iter(reasons)
     return [placeholder_png(width or SIDE, height or SIDE, next(texts)) if data is None else data for data in files]
+
+
+def _set(reason: str, width: int, height: int) -> list[_Line]:
+    """The title and `reason` in `width` x `height` pixels: as large as fits, else cut; nothing if not even the title fits."""
+    size = max(SMALLEST_TYPE, min(LARGEST_TYPE, round(math.sqrt(math.sqrt(max(1, width) * max(1, height))))))
+    while True:
+        title = _line(TITLE, font_for(round(size * TITLE_SCALE), TITLE), size // 4)
+        font = font_for(size, reason)
+        step = _line(f"{reason}…", font, size // 8).height
+        room = (height - title.height) // step
+        titled = room >= 0 and title.font.getlength(TITLE) <= width
+        if size == SMALLEST_TYPE or (titled and len(wrapped(reason, font, width, room + 1)) <= room):
+            break
+        size = max(SMALLEST_TYPE, int(size * SHRINK))
+    if not titled:
+        return []
+    return [title, *(_Line(text, font, step) for text in (wrapped(reason, font, width, room) if room else ()))]
+
+
+def _line(text: str, font: Font, leading: int) -> _Line:
+    return _Line(text, font, math.ceil(font.getbbox(text)[3]) + leading)
 
 
 def _size_of(data: bytes) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 from .errors import InputError
@@ -118,6 +119,22 @@ def by_batch(texts: Sequence[str], batches: int) -> list[str | None]:
     if len(texts) <= 1:
         return [*texts, None][:1] * batches
     return [f"[{','.join(texts)}]"] * batches
+
+
+def missing(texts: Sequence[str], counts: Sequence[int]) -> list[list[bool]]:
+    """Which pictures of batches of `counts` pictures are placeholders, by the reports `texts`.
+
+    A report tells by position, either of its own batch or, if their numbers differ, all reports of all batches one after
+    another. It tells nothing if it has another number of images than there are pictures, or is no report.
+    """
+    try:
+        made = [[bool(image.missing) for image in images(text)] for text in texts]
+    except InputError:
+        made = []
+    if len(made) != len(counts):
+        every = iter([one for told in made for one in told] if sum(map(len, made)) == sum(counts) else ())
+        made = [list(islice(every, count)) for count in counts]
+    return [told if len(told) == count else [False] * count for told, count in zip(made, counts, strict=True)]
 
 
 def _maker(fields: dict[str, Any]) -> str:

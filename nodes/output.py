@@ -137,10 +137,12 @@ class ImageMixerSave(io.ComfyNode):
     def execute(
         cls, images: list[io.Image.Type], filename_prefix: list[str], report: list[str] | None = None
     ) -> io.NodeOutput:
+        texts = report or []
+        marks = reports.missing(texts, [len(batch) for batch in images])
         saved = [
             result
-            for batch, text in zip(images, reports.by_batch(report or [], len(images)), strict=True)
-            for result in _saved(batch, filename_prefix[0], _metadata(cls.hidden, text))
+            for batch, text, missing in zip(images, reports.by_batch(texts, len(images)), marks, strict=True)
+            for result in _saved(batch, filename_prefix[0], _metadata(cls.hidden, text), missing)
         ]
         return io.NodeOutput(ui={**ui.SavedImages(saved).as_dict(), **({REPORT_KEY: report} if report else {})})
 
@@ -163,14 +165,20 @@ def _shown(sheet: io.Image.Type, cells: list[Box], made: list[reports.MadeImage]
     }
 
 
-def _saved(batch: io.Image.Type, beginning: str, metadata: dict[str, str]) -> list[ui.SavedResult]:
-    """The PNGs of a batch, numbered on from those that are there."""
+def _saved(
+    batch: io.Image.Type, beginning: str, metadata: dict[str, str], missing: list[bool]
+) -> list[ui.SavedResult]:
+    """The PNGs of a batch, numbered on from those that are there.
+
+    "_missing" at the end of a placeholder's name stands after the number, which ComfyUI reads up to the next "_".
+    """
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
         beginning, folder_paths.get_output_directory(), batch.shape[2], batch.shape[1]
     )
     saved = []
-    for index, image in enumerate(batch):
-        file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_.png"
+    for index, (image, placeholder) in enumerate(zip(batch, missing, strict=True)):
+        end = "missing" if placeholder else ""
+        file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_{end}.png"
         (Path(folder) / file).write_bytes(pictures.encode_png(image, metadata))
         saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
     return saved

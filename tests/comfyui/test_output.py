@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_mixer.mixing.placeholder import GROUND
 from image_mixer.nodes.output import REPORT_KEY
 from image_mixer.tests.comfyui.live import Live, graph, local_graph, prepared
+from image_mixer.tests.comfyui.remote_scene import remote_graph, scene
+from image_mixer.tests.service.state import Fault
 from image_mixer.tools.comfy_tool.server import Server
 from PIL import Image
 
@@ -112,3 +115,39 @@ def test_nothing_of_a_server_that_writes_no_metadata(tmp_path: Path) -> None:
         live = Live(server)
         (saved,) = live.good(local_graph())["save"]["images"]
         assert not set(opened(live, saved).info) & {REPORT_KEY, "prompt", "workflow"}
+
+
+def test_a_placeholder_is_shown_and_saved_as_what_it_is(tmp_path: Path) -> None:
+    prompt = remote_graph(
+        recipe={"samples": 3, "seed": 2**52 + 11},
+        remote={"missing": "placeholder"},
+        save={"filename_prefix": "test/gap"},
+    )
+    prompt |= graph(
+        sheet=("ImageMixerSheet", {"images": ["remote", 0], "report": ["remote", 1]}),
+        one=("ImageMixerSheet", {"images": ["remote", 0]}),
+        bare=("SaveImage", {"images": ["one", 0], "filename_prefix": "test/bare"}),
+    )
+    with scene(tmp_path / "base") as live:
+        live.service.state.faults.append(
+            Fault("mix", status=400, body='{"status":"error","message":"an odd picture"}', skip=1)
+        )
+        outputs = live.good(prompt)
+        saved = outputs["save"]["images"]
+        reports = [json.loads(opened(live, one).info[REPORT_KEY]) for one in saved]
+        assert reports == [reports[0]] * 3
+        reasons = [image["missing"] for image in reports[0]["images"]]
+        (gap,) = (j for j in range(3) if reasons[j])
+        assert "an odd picture" in reasons[gap]
+        names = [one["filename"] for one in saved]
+        assert names == [f"gap_{1 + j:05}_{'missing' * (j == gap)}.png" for j in range(3)]
+        grounds = [opened(live, one).convert("RGB").getpixel((128, 12)) == GROUND for one in saved]
+        assert grounds == [j == gap for j in range(3)]
+
+        cells = outputs["sheet"]["image_mixer_sheet"][0]["cells"]
+        assert [(cell["weights"], cell["seed"]) for cell in cells] == [([0.5, 0.7], 2**52 + 11 + j) for j in range(3)]
+        assert opened(live, outputs["bare"]["images"][0]).getpixel((8 + 264 * gap + 128, 8 + 12)) == GROUND
+
+        names = [one["filename"] for one in live.good(prompt)["save"]["images"]]
+        assert names == [f"gap_{number:05}_.png" for number in (4, 5, 6)]
+        assert live.paid == 3

@@ -27,7 +27,9 @@ def test_captions_are_short() -> None:
 def test_a_report_is_json_with_its_form() -> None:
     fields = json.loads(report.to_json(made(warnings=("careful",), seconds={"sample": 1.5})))
     assert fields["format"] == report.FORMAT and fields["warnings"] == ["careful"] and fields["seconds"] == {"sample": 1.5}
-    assert fields["images"][0] == {"variant": 0, "sample": 0, "seed": 3, "weights": [0.5, 0.7]}
+    assert fields["images"][0] == {
+        "variant": 0, "sample": 0, "seed": 3, "weights": [0.5, 0.7], "missing": "", "uncertain": False,
+    }  # fmt: skip
 
 
 def test_a_hand_over_keeps_the_images_of_the_other_engine() -> None:
@@ -97,7 +99,55 @@ def test_each_batch_is_saved_with_its_report_or_one_sheet_with_all() -> None:
     assert report.by_batch([one, two], 2) == [one, two]
     (both,) = report.by_batch([one, two], 1)
     assert [fields["images"] for fields in json.loads(both or "")] == [json.loads(t)["images"] for t in (one, two)]
+
 def test_images_are_read_back() -> None:
     assert report.images(report.to_json(made())) == list(made().images)
     with pytest.raises(InputError):
         report.images("{}")
+
+
+def placed(*reasons: str) -> str:
+    """A report of an image for each of `reasons`, "" for one that came."""
+    images = tuple(report.MadeImage(0, j, 3 + j, (0.5,), missing=reason) for j, reason in enumerate(reasons))
+    return report.to_json(made(images=images))
+
+
+def test_a_missing_image_and_an_uncertain_seed_are_told_in_caption_and_report() -> None:
+    images = (
+        report.MadeImage(0, 0, 3, (0.5, 0.7)),
+        report.MadeImage(0, 1, 4, (0.5, 0.7), missing="failed: out of memory"),
+        report.MadeImage(0, 2, None, (0.5, 0.7), uncertain=True),
+    )
+    text = report.to_json(made(images=images))
+    assert report.captions(text) == [
+        "0.5, 0.7 · seed 3", "0.5, 0.7 · seed 4 · missing", "0.5, 0.7 · seed uncertain"
+    ]  # fmt: skip
+    assert report.images(text) == list(images)
+    assert report.captions(report.handed_over("local", "no model", text)) == report.captions(text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "counts", "marked"),
+    [
+        ([placed("", "late")], [2], [[False, True]]),
+        ([placed("", "late")], [1, 1], [[False], [True]]),
+        ([placed("late"), placed("", "")], [1, 2], [[True], [False, False]]),
+        ([placed("late"), placed("", "late")], [3], [[True, False, True]]),
+        ([placed("late", "late")], [1], [[False]]),
+        ([placed("late", "late")], [3], [[False] * 3]),
+        ([placed("late"), placed("late", "late", "late")], [3, 1], [[False] * 3, [False]]),
+        ([placed("late"), "no report"], [1, 1], [[False], [False]]),
+        ([], [2, 1], [[False, False], [False]]),
+    ],
+)
+def test_placeholders_are_known_by_their_place_if_the_numbers_agree(
+    texts: list[str], counts: list[int], marked: list[list[bool]]
+) -> None:
+    assert report.missing(texts, counts) == marked
+
+
+def test_a_report_of_a_version_without_missing_pictures_has_none() -> None:
+    fields = json.loads(sampled(1, 2))
+    for image in fields["images"]:
+        del image["missing"], image["uncertain"]
+    assert report.missing([json.dumps(fields)], [2]) == [[False, False]]

@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_mixer.mixing import sheet
+from image_mixer.mixing import lettering, sheet
 from image_mixer.mixing.errors import ImageError, InputError
 from image_mixer.mixing.sheet import BACKGROUND, INK, contact_sheet
-from PIL import ImageFont
 from torch import Tensor
 
 GREY = torch.tensor(BACKGROUND) / 255
@@ -117,29 +116,6 @@ def test_captions_stand_below_their_pictures_and_touch_nothing(size: int, captio
     assert sum(inked) == int(ink.sum())
 
 
-def test_a_caption_takes_two_lines_at_most_and_ends_in_an_ellipsis() -> None:
-    font = ImageFont.load_default(10)
-    lines = sheet._wrapped("several words that will not all fit here", font, 64)
-    assert len(lines) == 2
-    assert lines[1].endswith("…")
-    assert "several words that will not all fit here".startswith(" ".join(lines)[:-1])
-    assert all(font.getlength(line) <= 64 for line in lines)
-    assert sheet._wrapped("two words", font, 40) == ["two", "words"]
-    assert sheet._wrapped("two words", font, 64) == ["two words"]
-
-
-@given(st.text(), st.integers(64, 200))
-def test_lines_fit_and_lose_nothing_but_the_end(text: str, width: int) -> None:
-    font = ImageFont.load_default(10)
-    text = " ".join(text.split())
-    lines = sheet._wrapped(text, font, width)
-    assert len(lines) <= 2
-    assert all(font.getlength(line) <= width for line in lines)
-    kept = "".join("".join(lines).split())
-    whole = "".join(text.split())
-    assert kept == whole or (kept.endswith("…") and whole.startswith(kept[:-1]))
-
-
 @settings(max_examples=20)
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_any_text_can_be_a_caption(captions: list[str]) -> None:
@@ -155,41 +131,8 @@ def test_type_grows_with_the_cell() -> None:
     assert heights[0] >= 6
 
 
-@pytest.mark.parametrize(
-    ("missing", "taken", "asked_for"),
-    [
-        ({"built in": 3, "b.ttf": 1, "c.ttf": 0}, "c.ttf", ["a.ttf", "b.ttf", "c.ttf"]),
-        ({"built in": 3, "b.ttf": 1, "c.ttf": 2, "d.ttf": 1}, "b.ttf", ["a.ttf", "b.ttf", "c.ttf", "d.ttf"]),
-        ({"built in": 3, "b.ttf": 3, "c.ttf": 3, "d.ttf": 4}, "built in", ["a.ttf", "b.ttf", "c.ttf", "d.ttf"]),
-        ({"built in": 0}, "built in", []),
-    ],
-)
-def test_the_font_with_fewest_missing_letters_is_taken(
-    missing: dict[str, int], taken: str, asked_for: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def truetype(name: str, size: int) -> str:
-        asked.append(name)
-        if name == "a.ttf":
-            raise OSError("no such font")
-        return name
-
-    monkeypatch.setattr(sheet, "SYSTEM_FONTS", ("a.ttf", "b.ttf", "c.ttf", "d.ttf"))
-    monkeypatch.setattr(sheet, "_lacking", lambda font, letters: missing[font])
-    monkeypatch.setattr(ImageFont, "load_default", lambda size: "built in")
-    monkeypatch.setattr(ImageFont, "truetype", truetype)
-    assert (sheet._font(16, "x"), asked) == (taken, asked_for)
-
-
-def test_missing_letters_are_counted() -> None:
-    font = ImageFont.load_default(16)
-    assert sheet._lacking(font, set("0.5, seed·…")) == 0
-    assert sheet._lacking(font, {"a", "\u4e2d", "\u03a9"}) == 2
-
-
 def test_without_a_system_font_the_caption_is_drawn_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheet, "SYSTEM_FONTS", ("no-such-font.ttf",))
+    monkeypatch.setattr(lettering, "SYSTEM_FONTS", ("no-such-font.ttf",))
     assert int(is_ink(contact_sheet([solid(64, 64)], ["\u4e2d a"])[0]).sum()) > 10
 
 
