@@ -46,11 +46,11 @@ def test_lines_fit_and_lose_nothing_but_the_end(text: str, width: int) -> None:
 @pytest.mark.parametrize(
     ("text", "columns", "lines"),
     [
-        ("一二三四五六", 4, ["一二三四", "五六"]),
-        ("一二三四，五六", 4, ["一二三", "四，五六"]),
-        ("一二三（四）五", 4, ["一二三", "（四）五"]),
-        ("一二 word 三四", 4, ["一二", "word 三", "四"]),
-        ("一二 abc三四", 4, ["一二 abc", "三四"]),
+        ("\u4e00\u4e8c\u4e09\u56db\u4e94\u516d", 4, ["\u4e00\u4e8c\u4e09\u56db", "\u4e94\u516d"]),
+        ("\u4e00\u4e8c\u4e09\u56db\uff0c\u4e94\u516d", 4, ["\u4e00\u4e8c\u4e09", "\u56db\uff0c\u4e94\u516d"]),
+        ("\u4e00\u4e8c\u4e09\uff08\u56db\uff09\u4e94", 4, ["\u4e00\u4e8c\u4e09", "\uff08\u56db\uff09\u4e94"]),
+        ("\u4e00\u4e8c word \u4e09\u56db", 4, ["\u4e00\u4e8c", "word \u4e09", "\u56db"]),
+        ("\u4e00\u4e8c abc\u4e09\u56db", 4, ["\u4e00\u4e8c abc", "\u4e09\u56db"]),
         ("wordword", 2, ["word", "word"]),
     ],
 )
