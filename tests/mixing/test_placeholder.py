@@ -15,7 +15,11 @@ LONG = (
     'modelslab v6 says that job 18273645 failed: "CUDA out of memory". It was paid for. Queue again to ask for it once '
     "more, or raise pay_again to pay for another. See https://example.com/" + "a" * 80
 )
-CHINESE = "\u670d\u52a1\u6ca1\u6709\u7ed9\u51fa\u8fd9\u5f20\u56fe\u7247\uff1a\u4efb\u52a1\u5931\u8d25\uff0c\u53ef\u80fd\u5df2\u7ecf\u4ed8\u8d39\u3002\u8bf7\u518d\u6b21\u6392\u961f\u4ee5\u514d\u8d39\u8be2\u95ee\uff0c\u6216\u5c06 pay_again \u52a0\u4e00\u540e\u518d\u4ed8\u4e00\u6b21\u3002"
+CHINESE = (
+    "\u670d\u52a1\u6ca1\u6709\u7ed9\u51fa\u8fd9\u5f20\u56fe\u7247\uff1a\u4efb\u52a1\u5931\u8d25\uff0c\u53ef"
+    "\u80fd\u5df2\u7ecf\u4ed8\u8d39\u3002\u8bf7\u518d\u6b21\u6392\u961f\u4ee5\u514d\u8d39\u8be2\u95ee\uff0c"
+    "\u6216\u5c06 pay_again \u52a0\u4e00\u540e\u518d\u4ed8\u4e00\u6b21\u3002"
+)
 SIZES = [(512, 512), (256, 256), (1024, 640), (64, 64), (640, 64), (64, 640)]
 
 
