@@ -55,12 +55,9 @@ class Asked:
     take: int = 0
 
 
-INSTEAD = {62062: LARGE["2**62 + 1"]}
-"""A seed that the recipe of one job has, and the larger one that is sent."""
-
 ASKED = {
     "first": Asked(), "second": Asked(weights=(0.2, 1.0)), "older": Asked(V5), "again": Asked(take=1),
-    "2**53 - 1": Asked(seed=LARGE["2**53 - 1"]), "2**62 + 1": Asked(seed=62062), "marked": Asked(MARKED, seed=54321),
+    "2**53 - 1": Asked(seed=LARGE["2**53 - 1"]), "2**62 + 1": Asked(seed=LARGE["2**62 + 1"]), "marked": Asked(MARKED, seed=54321),
 }
 
 
@@ -87,7 +84,7 @@ def main(
     credentials = Credentials(folder / "no-keys.json", os.environ)
     key = credentials.key(v6.credential)
     assert key is not None, f"{KEY} is set by whoever starts this"
-    watch = Watch(transport or RequestsTransport(), v6.url(wire_of("v6").mix_path), INSTEAD)
+    watch = Watch(transport or RequestsTransport(), v6.url(wire_of("v6").mix_path))
     account = Account(v6, key, watch)
     before, queued = account.page(per_page=FULL_PAGE, page=1), account.queue()
     journal = Journal(folder / "journal.sqlite", time.time)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from image_mixer.remote.answers import Done, Refused, decode_answer, json_object, listed_page
@@ -25,19 +25,18 @@ class Watch:
     """A Transport that notes what it hears.
 
     `submits` are the ids that were answered to submits, in order, None if one to `mix_url` got no clear answer. `unclear`
-    names every call that got none. A seed in `instead` leaves as the one that stands for it there: a recipe's end at 2**53 - 1.
+    names every call that got none.
     """
 
     send: Transport
     mix_url: str
-    instead: Mapping[int, int] = field(default_factory=dict)
     submits: list[str | None] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
 
     def __call__(self, call: Call) -> Reply:
         phase = next((name for part, name in PHASES.items() if part in call.url), "download")
         try:
-            reply = self.send(self._with_seed(call) if phase == "submit" else call)
+            reply = self.send(call)
         except NoAnswer as error:
             self._note(call, phase, str(error))
             raise
@@ -46,11 +45,6 @@ class Watch:
         elif reply.status >= 500:
             self._note(call, phase, f"HTTP {reply.status}")
         return reply
-
-    def _with_seed(self, call: Call) -> Call:
-        fields = json.loads(call.body or b"{}")
-        seed = fields.get("seed")
-        return replace(call, body=json.dumps({**fields, "seed": self.instead.get(seed, seed)}).encode())
 
     def _hear(self, call: Call, phase: str, reply: Reply) -> None:
         answer = decode_answer(reply.status, reply.body)
