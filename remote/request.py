@@ -64,11 +64,11 @@ class Limits:
             if side is not None:
                 _within(name, side, self.side, wire)
         track_id = request.track_id
+        if track_id and self.numeric_track_id and not (track_id.isascii() and track_id.isdigit()):
+            raise InputError(f"{wire} takes only digits as track_id, not {track_id[:40]!r}.")
         longest = MOST_DIGITS if self.numeric_track_id else LONGEST_TRACK_ID
         if len(track_id) > longest:
             raise InputError(f"{wire} takes at most {longest} characters as track_id, not {len(track_id)}.")
-        if track_id and self.numeric_track_id and not (track_id.isascii() and track_id.isdigit()):
-            raise InputError(f"{wire} takes only digits as track_id, not {track_id[:40]!r}.")
 
 
 def _within(name: str, value: float, ends: tuple[float, float], wire: str) -> None:
