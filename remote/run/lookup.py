@@ -112,9 +112,9 @@ def _problem(context: RunContext, row: Job, reading: Reading | None, resent: boo
         return "It was sent once more already. Queue again to look once more"
     if not reading.complete:
         return f"The first {reading.rows} jobs of the account's list do not reach back to it. Look at your account there"
-    ready_at = _ready_at(context, row)
-    if context.wall() < ready_at:
-        clock = time.strftime("%H:%M", time.localtime(ready_at + 59))
+    left = _seconds_left(context, row)
+    if left > 0:
+        clock = time.strftime("%H:%M", time.localtime(context.wall() + left + 59))
         return (f"The account's list does not show it yet. Queue again after {clock}: if the list still lacks it then, "
                 "it is sent once more")
     if not _shows_a_later_job(context, row, reading):
@@ -123,9 +123,10 @@ def _problem(context: RunContext, row: Job, reading: Reading | None, resent: boo
     return ""
 
 
-def _ready_at(context: RunContext, row: Job) -> float:
+def _seconds_left(context: RunContext, row: Job) -> float:
+    """How long the list may still lag behind."""
     longest = context.journal.longest_taken(context.client.endpoint.base_url)
-    return (row.intended or context.wall()) + max(SETTLED_AFTER, TIMES_LONGEST * longest)
+    return max(SETTLED_AFTER, TIMES_LONGEST * longest) - context.journal.seconds_since_sent(row)
 
 
 def _shows_a_later_job(context: RunContext, row: Job, reading: Reading) -> bool:

@@ -10,7 +10,7 @@ from ..errors import NotDelivered, ResultGone, StillRunning, UnknownOutcome
 NAMED = 4
 """So many missing pictures are named one by one, and so many different reasons are given."""
 
-NOT_BEGUN = "not begun, since the run met an error that every job would meet"
+NOT_BEGUN = "the run met an error that every job would meet"
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...mixing.errors import EngineError
-from ..errors import CAP_REACHED, StoreError
+from ..errors import StoreError
 from ..links import Links
 from .addresses import UploadedAddresses
+from .caps import check_caps
 from .database import Database
 from .ownership import Ownership
 from .rows import Caps, Files, Job, NewJob, State, job_of
 from .slots import LEASE, Slots
 
-DAY = 86400.0
 LARGEST_META, LARGEST_LINKS = 20_000, 400_000
 
 
@@ -32,9 +32,13 @@ class LostClaim(Exception):
 
 
 class Journal:
-    """The journal in `path`. `wall` gives seconds of the wall clock, which may jump: nothing is paid twice for that."""
+    """The journal in `path`. `wall` gives seconds of the wall clock, which may jump: nothing is paid twice for that.
+    `clock` is monotonic, in seconds."""
 
-    def __init__(self, path: Path, wall: Callable[[], float], busy_seconds: float = 10.0) -> None:
+    def __init__(
+        self, path: Path, wall: Callable[[], float], busy_seconds: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._ownership = Ownership(path.parent / "owners")
@@ -47,6 +51,8 @@ class Journal:
             raise
         self._wall = wall
         self._lock = threading.Lock()
+        self._clock = clock
+        self._sent: dict[str, float] = {}
         self._claims = 0
         self._owners: set[str] = set()
         self.slots = Slots(self._db, wall)
@@ -112,7 +118,7 @@ class Journal:
         with self._db.transaction():
             self._drop_stale_plans()
             new = [job for job in jobs if self._row(job.identity) is None]
-            self._check_caps(len(new), run, caps)
+            check_caps(self._db, len(new), run, caps, self._wall())
             for job in new:
                 now = self._wall()
                 self._db.execute(
@@ -126,7 +132,7 @@ class Journal:
         """Raise EngineError "cap reached" if that many different jobs need more new ones than the caps allow,
         whichever of the journal's jobs are among them."""
         known = self._db.row("SELECT count(*) FROM jobs")[0]
-        self._check_caps(max(0, jobs_at_least - known), run, caps)
+        check_caps(self._db, max(0, jobs_at_least - known), run, caps, self._wall())
 
     def intend(self, identity: str, owner: str, request: Mapping[str, Any]) -> None:
         """`request` (without key) is about to be sent. Raises LostClaim: then it must not be."""
@@ -138,6 +144,7 @@ class Journal:
             )
             if changed != 1:
                 raise LostClaim
+            self._sent[identity] = self._clock()
 
     def not_taken(self, identity: str, owner: str) -> None:
         """Back to planned: the service took nothing."""
@@ -239,6 +246,12 @@ class Journal:
         rows = self._db.rows("SELECT remote_id FROM jobs WHERE account = ? AND accepted < ?", (account, before))
         return max((int(row["remote_id"]) for row in rows if (row["remote_id"] or "").isdigit()), default=-1)
 
+    def seconds_since_sent(self, row: Job) -> float:
+        """How long ago an attempt was sent: by the wall clock, and no longer than this process knows of it."""
+        ago = self._wall() - row.intended if row.intended is not None else 0.0
+        sent = self._sent.get(row.identity)
+        return ago if sent is None else min(ago, self._clock() - sent)
+
     def sent_after(self, account: str, moment: float) -> frozenset[str]:
         """The ids of this account's jobs that were sent, and so taken, after a time of the wall clock."""
         rows = self._db.rows(
@@ -280,16 +293,3 @@ class Journal:
         for row in self._db.rows("SELECT identity, owner, renewed FROM jobs WHERE state = 'planned'"):
             if row["owner"] is None or not self._lives(row["owner"], row["renewed"]):
                 self._db.execute("DELETE FROM jobs WHERE identity = ?", (row["identity"],))
-
-    def _check_caps(self, new: int, run: str, caps: Caps) -> None:
-        counts = (
-            ("this run", "max_jobs_per_run", caps.run, "run = ?", run),
-            ("24 hours", "max_jobs_per_day", caps.day, "reserved > ?", self._wall() - DAY),
-        )
-        for what, name, cap, condition, value in counts:
-            used = self._db.row(f"SELECT count(*) FROM jobs WHERE {condition}", (value,))[0]
-            if new and used + new > cap:
-                raise EngineError(
-                    f"This needs {new} paid job{'s' * (new > 1)}, and {used} of at most {cap} in {what} are used: ask "
-                    f"for fewer images, or raise {name} under [spending] in endpoints.toml on the server.", CAP_REACHED,
-                )

@@ -111,6 +111,19 @@ def test_not_before_ten_minutes_nor_before_three_times_the_longest_job(scene: Sc
     assert len(scene.run(order(SEED)).images) == 1 and scene.paid == 3
 
 
+def test_a_clock_that_jumps_ahead_sends_nothing_again(scene: Scene) -> None:
+    """The same process knows better than the time of day how long ago it sent a job."""
+    scene.service.state.faults.append(not_taken())
+    engine = scene.engine()
+    with pytest.raises(UnknownOutcome):
+        engine.run(order(SEED))
+    engine.run(order(1))
+    scene.ahead += 24 * 60 * MINUTE
+    with pytest.raises(UnknownOutcome, match="Queue again after"):
+        engine.run(order(SEED))
+    assert scene.paid == 1
+
+
 def test_not_without_a_later_job_that_the_list_shows(scene: Scene) -> None:
     scene.run(order(1))
     scene.service.state.faults.append(not_taken())

@@ -211,3 +211,18 @@ def test_attempts_are_rows_of_their_own_that_the_caps_count(tmp_path: Path, wall
     assert journal.attempts("x")[0].own == ("u",)
     with pytest.raises(EngineError, match="2 of at most 2"):
         journal.reserve([NewJob("z", "host KEY", "https://a.example", first="x", attempt=2)], "r", Caps(2, 9), owner)
+
+
+def test_how_long_ago_a_job_was_sent_is_believed_from_the_slower_clock(tmp_path: Path, wall: Wall) -> None:
+    monotonic = 50.0
+    journal = Journal(tmp_path / "journal.sqlite", wall, 0.2, lambda: monotonic)
+    owner = journal.new_owner()
+    journal.reserve([new("x")], "r", CAPS, owner)
+    journal.intend("x", owner, {})
+    row = journal.job("x")
+    assert row is not None
+    wall.now, monotonic = wall.now + 3600.0, 60.0
+    assert journal.seconds_since_sent(row) == 10.0
+    assert opened(tmp_path, wall).seconds_since_sent(row) == 3600.0
+    wall.now -= 7200.0
+    assert journal.seconds_since_sent(row) == -3600.0
