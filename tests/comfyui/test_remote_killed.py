@@ -58,8 +58,9 @@ def collect(live: Scene, prompt: dict[str, Any], seed: int, before: int, tally: 
     """Queues the graph again, and holds each picture against the one that its own seed gives."""
     state = live.service.state
     outputs = live.good(prompt)
-    missing = [bool(image["missing"]) for image in report_of(outputs)["images"]]
-    assert all("pay_again" in image["missing"] for image in report_of(outputs)["images"] if image["missing"])
+    reasons = [image["missing"] for image in report_of(outputs)["images"]]
+    assert all("may be paid for" in reason and "Queue again" in reason for reason in reasons if reason), reasons
+    missing = [bool(reason) for reason in reasons]
     tally.unknown += sum(missing)
     tally.most_unknown = max(tally.most_unknown, sum(missing))
     tally.extra += max(0, live.paid - before - SAMPLES) + state.paid_twice()
