@@ -6,7 +6,7 @@ Nothing here trusts its input: any status and any bytes end in one of four answe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,7 +18,6 @@ from .texts import id_of, message_of, number_of, reason_of, seeds_of, unsafe_of
 
 MAX_ETA = 3600.0
 MAX_RETRY_AFTER = 3600.0
-LISTED = 200
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,12 @@ def decode_answer(status: int, body: bytes, retry_after: str = "") -> Answer:
         if not links and job is None:
             return Unclear("it says success, with neither an image nor an id", status)
         if not links:
-            return Pending(job, 0.0, _text(fields.get("fetch_result")))
+            return Pending(job, 0.0, _address(fields.get("fetch_result")))
         meta = fields.get("meta")
         return Done(links, job, meta if isinstance(meta, dict) else {}, seeds_of(fields),
                     number_of(fields.get("generationTime")), unsafe_of(fields))
     if said in ("processing", "queued"):
-        return Pending(id_of(fields.get("id")), _eta(fields.get("eta")), _text(fields.get("fetch_result")),
+        return Pending(id_of(fields.get("id")), _eta(fields.get("eta")), _address(fields.get("fetch_result")),
                        links_of(fields))
     return Unclear(f"its status is {said[:40]!r}", status)
 
@@ -111,17 +110,30 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def listed_page(body: bytes) -> tuple[list[dict[str, Any]], int | None] | None:
-    """The items with an id on a page of the account's list, as plain fields, and the number of its last page.
+@dataclass(frozen=True)
+class ListedPage:
+    """A page of the account's list: its items with an id, as plain fields, and how many jobs and pages it says there are.
 
-    None for a last page that is not named, and for the whole if the answer holds no list.
+    `unread` counts the rows in another form.
     """
+
+    items: tuple[dict[str, Any], ...]
+    total: int | None = None
+    last: int | None = None
+    unread: int = 0
+
+
+def listed_page(body: bytes) -> ListedPage | None:
+    """The page of the account's list in `body`, or None if it holds no list."""
     value = _json(body)
-    if not _holds_list(value, 0):
+    rows = _rows(value, 0)
+    if rows is None:
         return None
     paging = value.get("pagination") if isinstance(value, dict) else None
-    last = number_of(paging.get("last_page")) if isinstance(paging, dict) else None
-    return list(_items(value, 0))[:LISTED], None if last is None else int(last)
+    total, last = (number_of(paging.get(name)) if isinstance(paging, dict) else None for name in ("total", "last_page"))
+    items = tuple({**row, "id": id_of(row["id"])} for row in rows if isinstance(row, dict) and id_of(row.get("id")))
+    return ListedPage(items, None if total is None else int(total), None if last is None else int(last),
+                      len(rows) - len(items))
 
 
 def uploaded_url(body: bytes) -> str | None:
@@ -147,24 +159,13 @@ def _json(body: bytes) -> Any:
 _LIST_NAMES = ("data", "output", "assets", "images", "items", "results", "messages")
 
 
-def _holds_list(value: Any, depth: int) -> bool:
-    if isinstance(value, dict) and depth < 4:
-        return any(_holds_list(value.get(name), depth + 1) for name in _LIST_NAMES)
-    return isinstance(value, list)
-
-
-def _items(value: Any, depth: int) -> Iterable[dict[str, Any]]:
-    if depth > 4:
-        return
+def _rows(value: Any, depth: int) -> list[Any] | None:
+    """The rows of the first list in an answer, however it is wrapped."""
     if isinstance(value, list):
-        for item in value:
-            if isinstance(item, dict) and id_of(item.get("id")) is not None:
-                yield {**item, "id": id_of(item.get("id"))}
-            else:
-                yield from _items(item, depth + 1)
-    elif isinstance(value, dict):
-        for name in _LIST_NAMES:
-            yield from _items(value.get(name), depth + 1)
+        return value
+    if isinstance(value, dict) and depth < 4:
+        return next((rows for name in _LIST_NAMES if (rows := _rows(value.get(name), depth + 1)) is not None), None)
+    return None
 
 
 def _without_form(status: int, fields: Mapping[str, Any] | None, retry_after: str) -> Answer:
@@ -207,5 +208,5 @@ def _retry_after(body_value: Any, header: str) -> float | None:
     return None
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= 2000 else None
+def _address(value: Any) -> str | None:
+    return value if isinstance(value, str) and is_plain_url(value) else None

@@ -12,11 +12,23 @@ from urllib.parse import urljoin
 from ..mixing.errors import EngineError, ImageError
 from . import errors
 from .addresses import Disallowed, Resolve, origin_of, way_to
-from .answers import Answer, Done, Pending, Refused, Unclear, decode_answer, json_object, listed_page, uploaded_url
+from .answers import (
+    Answer,
+    Done,
+    ListedPage,
+    Pending,
+    Refused,
+    Unclear,
+    decode_answer,
+    json_object,
+    listed_page,
+    uploaded_url,
+)
 from .credentials import Key
 from .endpoints import Endpoint
 from .lookups import in_time
 from .pictures import picture_bytes
+from .texts import id_of
 from .timing import Backoff, Pause
 from .transport import Call, NoAnswer, NotSent, Reply, TooLarge, Transport, environment_proxy
 from .wires import wire_of
@@ -81,12 +93,18 @@ class Client:
         """
         plain = self.endpoint.url(self._wire.fetch_path + job)
         if fetch_url is None or fetch_url == plain or origin_of(fetch_url) != self.endpoint.origin:
-            return self._asked_at(plain)
-        answer = self._asked_at(fetch_url)
+            return self._of_job(job, self._asked_at(plain))
+        answer = self._of_job(job, self._asked_at(fetch_url))
         if isinstance(answer, (Done, Pending)):
             return answer
-        other = self._asked_at(plain)
+        other = self._of_job(job, self._asked_at(plain))
         return other if isinstance(other, (Done, Pending)) else answer
+
+    def own_id(self, fetch_url: str | None) -> str | None:
+        """The id at the end of an address to fetch a job from, if it is one of the endpoint's own."""
+        if fetch_url is None or origin_of(fetch_url) != self.endpoint.origin or self._wire.fetch_path not in fetch_url:
+            return None
+        return id_of(fetch_url.rpartition("/")[2])
 
     def asked(self) -> str:
         """One line of what the service says to the key: it is asked for the length of the account's queue, for free.
@@ -111,11 +129,8 @@ class Client:
             raise self.error("did not answer as the service does", reason, errors.SERVICE_DOWN)
         return f"{self.endpoint.name} takes the key and has {count} jobs in its queue."
 
-    def listed(self, page: int) -> tuple[list[dict[str, Any]], int | None] | None:
-        """The jobs on a page of the account's list, newest first, and the number of its last page, if it is named.
-
-        None if this service has no list or does not answer.
-        """
+    def listed(self, page: int) -> ListedPage | None:
+        """A page of the account's list, newest first; None if this service has no list or does not answer."""
         if self._wire.list_path is None:
             return None
         fields = {"type": "image", "per_page": ROWS_PER_PAGE, "page": page}
@@ -196,6 +211,12 @@ class Client:
         """The error for a call of which no byte could be sent."""
         cause = errors.OFFLINE if error.offline else errors.SERVICE_DOWN
         return errors.Unreachable(f"{self.endpoint.name} {what}: {str(error).rstrip('. ')}. {ADVICE[cause]}", cause)
+
+    def _of_job(self, job: str, answer: Answer) -> Answer:
+        """The answer to a fetch of `job`; Unclear if it tells of another job."""
+        if isinstance(answer, (Done, Pending)) and answer.id not in (None, job):
+            return Unclear(f"it answers for job {answer.id}")
+        return answer
 
     def _asked_at(self, url: str) -> Answer:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal
@@ -21,10 +21,10 @@ from .errors import NO_KEY, PicturesMissing, RunInterrupted
 from .pictures import Pictures
 from .run.context import RunContext
 from .run.crew import Crew
-from .run.kept import Images, kept_images
+from .run.kept import Images, kept_images, singles_of
 from .run.missing import MissingPicture, missing_line
 from .run.plan import PlannedJob, different_jobs, plan
-from .run.progress import Progress, RunState, is_common
+from .run.progress import Progress, RunState
 from .run.report import report_of
 from .run.told import jobs_again, missing_pictures, tell_of
 from .run.uploads import Uploads
@@ -130,7 +130,7 @@ class Engine:
         if todo:
             images |= self._made(order, endpoint, todo, state)
             reused |= state.reused
-            self._results.trim(frozenset(unique))
+            self._results.trim(self._kept(jobs, endpoint, order.take))
         missing = missing_pictures(jobs, images, state)
         told = {i: tell_of(job, self._journal, endpoint, order.take, i in reused, missing) for i, job in unique.items()}
         again = jobs_again(list(unique.values()), missing)
@@ -150,6 +150,12 @@ class Engine:
     def close(self) -> None:
         """Close the journal. Runs must be over."""
         self._journal.close()
+
+    def _kept(self, jobs: Sequence[PlannedJob], endpoint: Endpoint, take: int) -> frozenset[str]:
+        """The identities whose pictures this run gave: they are not removed to make room."""
+        rows = [row for job in jobs for row in self._journal.attempts(job.identity)]
+        rows += [row for job in jobs for found in singles_of(self._journal, job, endpoint, take).values() for row in found]
+        return frozenset(row.identity for row in rows)
 
     @property
     def _caps(self) -> Caps:
@@ -197,9 +203,9 @@ def _stop_if_told(
     order: Order, missing: tuple[MissingPicture, ...], total: int, again: int, state: RunState
 ) -> None:
     """Raise what went wrong if the order is not to go on without the missing images."""
-    first = state.common or state.first()
+    first = state.first()
     if len(missing) == total and first is not None:
-        if order.when_missing == "stop" or is_common(first) or (order.has_fallback and isinstance(first, EngineError)):
+        if order.when_missing == "stop" or state.common or (order.has_fallback and isinstance(first, EngineError)):
             raise first
     elif order.when_missing == "stop":
         raise PicturesMissing(missing_line(missing, total, again))

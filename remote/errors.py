@@ -35,29 +35,33 @@ class StillRunning(EngineError):
 class NotDelivered(EngineError):
     """The service took a job and does not deliver it. It may be paid for; another attempt can be.
 
-    `reason` is what happened, without what to do about it.
+    `reason` is what happened, without what to do about it. `asked`: the service was asked for it once more just now.
     """
 
-    def __init__(self, reason: str, advice: str) -> None:
+    def __init__(self, reason: str, advice: str, asked: bool = True) -> None:
         super().__init__(f"{reason} {advice}", JOB_FAILED)
         self.reason = reason
+        self.asked = asked
 
 
 class UnknownOutcome(MixError):
     """A job was sent and no clear answer was read: it may have been paid for. It is not sent again by itself.
 
     `reason` is what happened and what would settle it. `stops` if two faults in a row show that further jobs would end
-    in the same way.
+    in the same way. `asked`: the account's list was read just now, if there is one.
     """
 
-    def __init__(self, reason: str, advice: str, stops: bool = False) -> None:
+    def __init__(self, reason: str, advice: str, stops: bool = False, asked: bool = True) -> None:
         super().__init__(f"{reason} {advice}")
         self.reason = reason
         self.stops = stops
+        self.asked = asked
 
 
 class ResultGone(MixError):
     """A job was paid for, its bytes are no longer here and its links no longer live. `reason` says so alone."""
+
+    asked = True
 
     def __init__(self, reason: str, advice: str) -> None:
         super().__init__(f"{reason} {advice}")

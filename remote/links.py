@@ -30,12 +30,12 @@ def placed(links: Links, wanted: int, meta: Mapping[str, Any], seeds: tuple[int 
            first_seed: int | None) -> tuple[Links, bool]:
     """The links of each of the `wanted` images of a job, and whether it is known which is which.
 
-    As many links as images stand in order. Fewer are placed by the numbers in their file names ("prefix-2.png", as the
-    v5 document shows), else by the seeds that the answer names, else they fill the first places, and that is a guess.
+    They are placed by the seeds that the answer names, else by the numbers in their file names ("prefix-2.png", as the
+    v5 document shows). Else as many links as images stand in order, and fewer fill the first places, which is a guess.
     """
-    if len(links) >= wanted:
+    indices = _by_seed(len(links), wanted, seeds, first_seed) or _by_name(links, wanted, meta)
+    if len(links) >= wanted and indices is None:
         return links[:wanted], True
-    indices = _by_name(links, wanted, meta) or _by_seed(len(links), wanted, seeds, first_seed)
     if indices is None:
         return links + ((),) * (wanted - len(links)), wanted == 1 or not any(links)
     filled: dict[int, tuple[str, ...]] = dict(zip(indices, links, strict=True))

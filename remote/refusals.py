@@ -31,20 +31,20 @@ CODES: Final = {
 OPEN_CODES: Final = ("upstream_unavailable", "provider_error")
 """The documents' codes that leave it open, whatever the HTTP status beside them."""
 
-_SENTENCES: Final = (
-    (r"invalid api key", errors.REFUSED),
-    (r"insufficient credits(\. please add more credits to continue)?", errors.REFUSED),
-    (r"this feature requires a premium subscription", errors.REFUSED),
-    (r"rate limit exceeded(\. maximum \d{1,4} queued requests allowed)?", errors.QUEUE_FULL),
-    (r"(the )?[a-z_ .0-9]{1,40}?( field)? is required", errors.JOB_FAILED),
-)
-"""The whole sentences of the documents' error pages, without case, white space at the ends and a last full stop."""
-
 FIELDS: Final = (
     "key", "prompt", "negative_prompt", "init_image", "init_image_weights", "width", "height", "steps",
     "guidance_scale", "seed", "samples", "webhook", "track_id",
 )
 """What a request holds: an error that is an object of these is the documents' validation error."""
+
+_SENTENCES: Final = (
+    (r"invalid api key", errors.REFUSED),
+    (r"insufficient credits(\. please add more credits to continue)?", errors.REFUSED),
+    (r"this feature requires a premium subscription", errors.REFUSED),
+    (r"rate limit exceeded(\. maximum \d{1,4} queued requests allowed)?", errors.QUEUE_FULL),
+    (rf"(the )?({'|'.join(FIELDS)})( field)? is required", errors.JOB_FAILED),
+)
+"""The whole sentences of the documents' error pages, without case, white space at the ends and a last full stop."""
 
 
 def not_taken(status: int, fields: Mapping[str, Any] | None, message: Any) -> str | None:

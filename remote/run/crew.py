@@ -34,6 +34,7 @@ class Crew:
         self._jobs = iter(jobs)
         self._count = len(jobs)
         self._lock = threading.Lock()
+        self._working = 0
         self._images: dict[str, Images] = {}
 
     def work(self, most: int) -> dict[str, Images]:
@@ -43,18 +44,40 @@ class Crew:
         """
         workers = [threading.Thread(target=self._work, name="image mixer job", daemon=True)
                    for _ in range(min(self._count, most))]
-        for worker in workers:
-            worker.start()
-        threading.Thread(target=self._keep, args=(workers,), name="image mixer lease", daemon=True).start()
+        try:
+            for worker in workers:
+                worker.start()
+            threading.Thread(target=self._keep, args=(workers,), name="image mixer lease", daemon=True).start()
+            self._watch(workers)
+        except RunInterrupted:
+            raise
+        except BaseException:  # Ctrl-C, or no thread is left: nothing more is begun
+            self._state.stopped = True
+            if not any(worker.is_alive() for worker in workers):
+                self._end()
+            raise
+        return self._images
+
+    def _watch(self, workers: list[threading.Thread]) -> None:
         for worker in workers:
             while worker.is_alive():
                 if self._state.interrupt():
                     raise RunInterrupted(self._state.farewell())
                 worker.join(LOOK)
-        self._end()
-        return self._images
 
     def _work(self) -> None:
+        with self._lock:
+            self._working += 1
+        try:
+            self._work_on_jobs()
+        finally:
+            with self._lock:
+                self._working -= 1
+                last = not self._working
+            if last:
+                self._end()
+
+    def _work_on_jobs(self) -> None:
         while True:
             with self._lock:
                 job = next(self._jobs, None)
@@ -80,7 +103,6 @@ class Crew:
                 last = self._clock()
                 with contextlib.suppress(StoreError):  # the next step of a job meets the same, and says so
                     self._context.journal.renew([self._context.owner])
-        self._end()
 
     def _end(self) -> None:
         """The run is over: its plans are forgotten, and its claims hold no longer."""

@@ -10,6 +10,7 @@ from ..errors import NotDelivered, ResultGone
 from ..links import placed
 from ..store.rows import Job
 from .context import Attempt, RunContext
+from .ready import record_ready
 
 GONE_FOR = 20.0
 """Seconds for which a link may say that it has nothing: a URL was seen to answer 404 for some seconds."""
@@ -39,8 +40,9 @@ def download(context: RunContext, attempt: Attempt, row: Job) -> None:
         if kept is not None and context.results.read(attempt.identity, index, kept[0]) is not None:
             files.append(kept)
             continue
+        places = links[index] or (_fresh_places(context, attempt, row, index) if kept is not None else ())
         try:
-            files.append(_one_image(context, attempt, row, index, links[index]) if links[index] else None)
+            files.append(_one_image(context, attempt, row, index, places) if places else None)
         except NotDelivered as error:
             files.append(None)
             lost = error
@@ -54,24 +56,32 @@ def download(context: RunContext, attempt: Attempt, row: Job) -> None:
     context.journal.done(attempt.identity, tuple(files))
 
 
-def ask_for_the_rest(context: RunContext, attempt: Attempt, row: Job) -> None:
-    """Ask once more for the images that a job was short of: asking is free."""
+def ask_for_the_rest(context: RunContext, attempt: Attempt, row: Job) -> bool:
+    """Ask once more for the images that a job was short of: asking is free. Whether any came.
+
+    If it was a guess which of the images came, and the service now says which is which, all are taken anew.
+    """
     if row.remote_id is None:
-        return
+        return False
     answer = context.client.fetch(row.remote_id, row.fetch_url)
     if not isinstance(answer, Done):
-        return
+        return False
     wanted = len(attempt.job.images)
     links, certain = placed(answer.links, wanted, answer.meta, answer.seeds, attempt.job.request.seed)
-    files = list((*row.files, *(None,) * wanted)[:wanted])
-    found = False
+    if not certain or not row.placed:
+        if certain and all(links):
+            record_ready(context.journal, attempt, answer, row.seconds, row.remote_id)
+            return True
+        return False
+    files, found = list((*row.files, *(None,) * wanted)[:wanted]), False
     for index, places in enumerate(links):
-        if files[index] is None and places and certain:
+        if files[index] is None and places:
             got = first_download(context.client, places)
             if isinstance(got, bytes):
                 files[index], found = context.results.keep(attempt.identity, index, got), True
     if found:
         context.journal.done(attempt.identity, tuple(files))
+    return found
 
 
 def _one_image(

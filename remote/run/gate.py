@@ -29,12 +29,16 @@ class SubmitGate:
                     return self._doubt
             pause(LOOK)
 
-    def leave(self, clear: bool, alone: bool) -> None:
-        """A submit ended, with a clear answer or without one. If that one went alone, no other follows."""
+    def leave(self, clear: bool | None, alone: bool) -> None:
+        """A submit ended: with a clear answer, without one, or (None) without being sent, which says nothing.
+
+        If one that went alone got no clear answer, no other follows.
+        """
         with self._lock:
             self._in_flight -= 1
-            self._doubt = not clear
-            self._closed = self._closed or (alone and not clear)
+            if clear is not None:
+                self._doubt = not clear
+                self._closed = self._closed or (alone and not clear)
 
     def reopen(self) -> None:
         """A job that got no clear answer was found: the service takes jobs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...mixing.errors import MixError
 from ..errors import NotDelivered, ResultGone, StoreError, UnknownOutcome
@@ -44,6 +44,7 @@ class JobRun:
         self._job = job
         self._tell = tell
         self._attempts: list[Attempt] = []
+        self._problems: list[NotDelivered | UnknownOutcome | ResultGone] = []
         self.reused = False
         self.problem: MixError | None = None
 
@@ -84,20 +85,28 @@ class JobRun:
         """The images of the first attempt that delivers; the next attempt is paid only if the counter was raised."""
         journal, first = self._context.journal, self._job.identity
         rows = journal.attempts(first)
-        problem: MixError | None = None
         for row in sorted(rows, key=lambda row: _ORDER[row.state]):
             try:
                 return self._settled(row.identity)
             except (NotDelivered, UnknownOutcome, ResultGone) as error:
-                problem = _worse(problem, error)
+                self._problems.append(error)
+        problem = _worst(self._problems)
         if problem is None:
             return self._settled(first)
-        newest = max(row.attempt for row in rows)
-        if self._context.pay_again <= newest:
+        if not self._pays_again(rows):
+            journal.not_delivered(first, self._context.pay_again)
             raise problem
         identity = attempt_identity(first, self._context.pay_again, resent=False)
         self._context.reserve(self._context.new_job(self._job, identity, self._context.pay_again))
         return self._settled(identity)
+
+    def _pays_again(self, rows: list[Job]) -> bool:
+        """Whether the counter was raised since the last run that got nothing, and all was asked once more just now."""
+        asked = all(error.asked for error in self._problems)
+        stops = any(isinstance(error, UnknownOutcome) and error.stops for error in self._problems)
+        counter = self._context.pay_again
+        seen = max(row.seen for row in rows if row.identity == row.first)
+        return asked and not stops and counter > seen and counter not in {row.attempt for row in rows}
 
     def _settled(self, identity: str) -> Images:
         """The images of one attempt. Raises an error of the pack if it does not deliver, or Stopped."""
@@ -129,12 +138,14 @@ class JobRun:
         try:
             row = delivering(journal.attempts(self._job.identity))
             assert row is not None, "images came from a row that is done"
-            ask_for_the_rest(context, Attempt(self._job, row.identity, self._tell), row)
-            images = self._stored() or images
+            if ask_for_the_rest(context, Attempt(self._job, row.identity, self._tell), row):
+                images = self._settled(row.identity)
             for position, image in enumerate(images):
                 single = alone(self._job, position, context.client.endpoint, context.take)
-                if image is None and (context.pay_again > row.attempt or journal.attempts(single.identity)):
+                if image is None and (context.pay_again > max(row.attempt, row.seen) or journal.attempts(single.identity)):
                     images[position] = JobRun(context, single, self._tell).images()[0]
+            if None in images:
+                journal.not_delivered(self._job.identity, context.pay_again)
         except MixError as error:
             self.problem = error
         self._tell("done", None)
@@ -154,8 +165,9 @@ class JobRun:
             journal.release(self._job.identity, owner)
 
 
-def _worse(first: MixError | None, second: MixError) -> MixError:
-    """Of two reasons for a missing picture the one that must be seen: an unknown outcome before all else."""
-    if first is None or (isinstance(second, UnknownOutcome) and not isinstance(first, UnknownOutcome)):
-        return second
-    return first
+def _worst(
+    problems: Sequence[NotDelivered | UnknownOutcome | ResultGone],
+) -> NotDelivered | UnknownOutcome | ResultGone | None:
+    """Of the reasons for a missing picture the one that must be seen: an unknown outcome before all else."""
+    unknown = next((problem for problem in problems if isinstance(problem, UnknownOutcome)), None)
+    return unknown or next(iter(problems), None)

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..answers import Done
+from ..answers import Done, ListedPage
 from ..errors import UnknownOutcome
 from ..store.rows import Job
 from .context import Attempt, RunContext
@@ -34,12 +34,16 @@ BETWEEN_READINGS = 60.0
 
 @dataclass
 class Reading:
-    """One reading of the account's list: all `ids`, those that are `open`, and whether it reached back far enough."""
+    """One reading of the account's list: all `ids`, those that are `open`, and whether it reached back far enough.
+
+    `rows` counts all of its rows, `unread` those in a form that is not known.
+    """
 
     ids: set[str] = field(default_factory=set)
     open: list[str] = field(default_factory=list)
     complete: bool = False
     rows: int = 0
+    unread: int = 0
 
 
 def look_up(context: RunContext, attempt: Attempt, row: Job, resent: bool) -> bool:
@@ -58,15 +62,16 @@ def look_up(context: RunContext, attempt: Attempt, row: Job, resent: bool) -> bo
         if _found(context, identity):
             return False
     problem = _problem(context, row, reading, resent)
-    if not problem and _still_clear(context, identity, row):
+    if not problem and not attempt.stops and _still_clear(context, identity, row):
         return True
     if _found(context, identity):
         return False
     attempt.leave_slot(journal)
     problem = problem or "A second look at the account's list was not clear. Queue again to look once more"
+    asked = reading is not None or not context.client.has_list
     raise UnknownOutcome(
         f"{context.name} gave no clear answer to a job ({row.reason.rstrip('. ')}): it may be paid for. "
-        f"{problem}.", "Or raise pay_again by 1 to pay for another.", attempt.stops,
+        f"{problem}.", "Or raise pay_again by 1 to pay for another.", attempt.stops, asked,
     )
 
 
@@ -90,7 +95,7 @@ def _still_clear(context: RunContext, identity: str, row: Job) -> bool:
         again = _read(context, row)
         if _found(context, identity):
             return False
-        if again is None or again.open or not _shows_a_later_job(context, row, again) or not again.complete:
+        if again is None or again.open or not again.complete or not _shows_both_sides(context, row, again):
             context.journal.clear(identity, None)
             return False
     return True
@@ -106,10 +111,14 @@ def _problem(context: RunContext, row: Job, reading: Reading | None, resent: boo
         context.journal.clear(row.identity, None)
         shown = ", ".join(reading.open[:5])
         return f"The account's list shows {shown}, unknown here, which may be it. Look at your account there"
+    if row.account != context.client.endpoint.account:
+        return "It was sent with another key, whose list cannot be asked. Look at that account"
     if row.fields.get("seed") is None:
         return "With seed -1 it cannot be told from another job. Look at your account there"
     if resent:
         return "It was sent once more already. Queue again to look once more"
+    if reading.unread:
+        return f"{reading.unread} rows of the account's list cannot be read. Look at your account there"
     if not reading.complete:
         return f"The first {reading.rows} jobs of the account's list do not reach back to it. Look at your account there"
     left = _seconds_left(context, row)
@@ -117,9 +126,9 @@ def _problem(context: RunContext, row: Job, reading: Reading | None, resent: boo
         clock = time.strftime("%H:%M", time.localtime(context.wall() + left + 59))
         return (f"The account's list does not show it yet. Queue again after {clock}: if the list still lacks it then, "
                 "it is sent once more")
-    if not _shows_a_later_job(context, row, reading):
-        return ("The account's list shows no later job of yours, so it may only be late. Queue again after another job "
-                "of yours is done")
+    if not _shows_both_sides(context, row, reading):
+        return ("The account's list does not show both an earlier and a later job of yours, so it may only be late. Queue "
+                "again after another job of yours is done")
     return ""
 
 
@@ -129,38 +138,47 @@ def _seconds_left(context: RunContext, row: Job) -> float:
     return max(SETTLED_AFTER, TIMES_LONGEST * longest) - context.journal.seconds_since_sent(row)
 
 
-def _shows_a_later_job(context: RunContext, row: Job, reading: Reading) -> bool:
-    later = context.journal.sent_after(context.client.endpoint.account, row.intended or 0.0)
-    return bool(later & reading.ids)
+def _shows_both_sides(context: RunContext, row: Job, reading: Reading) -> bool:
+    """Whether the list shows jobs of ours from before and after: then it is this account's, and not behind."""
+    before, after = context.journal.neighbours(row)
+    return bool(before & reading.ids) and bool(after & reading.ids)
 
 
 def _read(context: RunContext, row: Job) -> Reading | None:
     """Read the list back to what was known before the job was sent, and adopt every lost job that it proves."""
-    account = context.client.endpoint.account
-    lost = [other.intended or 0.0 for other in context.journal.unsettled(account)]
-    newest = context.journal.newest_id(account, row.intended or 0.0)
-    oldest = context.journal.newest_id(account, min([row.intended or 0.0, *lost]))
+    journal, account = context.journal, context.client.endpoint.account
+    newest = journal.newest_id(account, row.sent)
+    oldest = journal.newest_id(account, min([row.sent, *(other.sent for other in journal.unsettled(account))]))
     reading, unknown = Reading(), []
     for page in range(1, PAGES + 1):
         listed = context.client.listed(page)
         if listed is None:
             return None
-        items, last = listed
-        fresh = [item for item in items if item["id"] not in reading.ids]
-        reading.rows += len(items)
+        fresh = [item for item in listed.items if item["id"] not in reading.ids]
+        reading.rows += len(listed.items) + listed.unread
+        reading.unread += listed.unread
         reading.ids.update(item["id"] for item in fresh)
         unknown += [item for item in fresh if not _is_at_most(item["id"], oldest)]
-        if not items or (last is not None and page >= last) or any(_is_at_most(item["id"], newest) for item in items):
+        if _reaches_back(listed, page, newest, reading):
             reading.complete = True
             break
         if not fresh:
-            break  # a list that gives the same page for ever
+            break  # a list that gives the same page for ever, or ends before all that it says there is
         context.waiter.look()
     fetches = FETCHES
     for item in reversed(unknown):  # the lost job is likely to be the first one after its intent
         fetches = _judge(context, row, item, reading, fetches, is_older=_is_at_most(item["id"], newest))
         context.waiter.look()
     return reading
+
+
+def _reaches_back(listed: ListedPage, page: int, newest: int, reading: Reading) -> bool:
+    """Whether a page shows a job from before the intent, or is the end of all that there is."""
+    if any(_is_at_most(item["id"], newest) for item in listed.items):
+        return True
+    if listed.total is not None:
+        return reading.rows >= listed.total
+    return not listed.items and not listed.unread if listed.last is None else page >= listed.last
 
 
 def _is_at_most(job: str, number: int) -> bool:
@@ -179,14 +197,15 @@ def _judge(
     if job in journal.known_ids(account):
         return fetches
     meta = item.get("meta")
-    if not isinstance(meta, dict) and fetches:
+    if not (isinstance(meta, dict) and meta) and fetches:
         answer = context.client.fetch(job, None)
         fetches, meta = fetches - 1, answer.meta if isinstance(answer, Done) else {}
     meta = meta if isinstance(meta, dict) else {}
-    named = marks(meta)
-    lost = [one for one in journal.unsettled(account) if one.state == "unknown" or one.identity == row.identity]
-    for one in lost:
-        proved = not named and verdict(meta, one.fields, one.own, _alike(one, lost)) == "ours"
+    named, sent = marks(meta), journal.sent_requests(account)
+    for one in journal.unsettled(account):
+        if one.state != "unknown" and one.identity != row.identity:
+            continue  # its own answer is still awaited
+        proved = not named and verdict(meta, one.fields, one.own, _alike(one, sent)) == "ours"
         if (proved or one.identity[:16] in named) and journal.adopt(one.identity, job):
             return fetches
     if not is_older and not named and verdict(meta, row.fields, row.own, 0) != "another's":
@@ -194,6 +213,6 @@ def _judge(
     return fetches
 
 
-def _alike(row: Job, lost: list[Job]) -> int:
-    """How many other lost jobs share all but the finer fields with this one."""
-    return sum(other.first != row.first and core(other.fields) == core(row.fields) for other in lost)
+def _alike(row: Job, sent: list[tuple[str, Any]]) -> int:
+    """How many other jobs, of all that were ever sent, share all but the finer fields with this one."""
+    return sum(first != row.first and core(fields) == core(row.fields) for first, fields in sent)

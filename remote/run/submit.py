@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -47,9 +48,11 @@ def submit(context: RunContext, attempt: Attempt, row: Job) -> None:
             if passed + wait > times.submit:
                 raise context.client.unreachable("cannot be reached", answer)
         else:
-            if answer.cause == errors.JOB_FAILED and uploads_are_known and context.uploads.forget(_pictures(attempt)):
-                uploads_are_known, urls = False, _urls(context, attempt)  # an address may have expired: free to try
-                continue
+            if answer.cause == errors.JOB_FAILED and uploads_are_known:
+                used = dict(zip((p and p.digest for p in attempt.job.pictures), urls, strict=True))
+                if context.uploads.forget(_pictures(attempt), used):
+                    uploads_are_known, urls = False, _urls(context, attempt)  # an address may have expired
+                    continue
             wait = max(wait, answer.retry_after or 0.0)
             limit = times.queue if answer.cause == errors.QUEUE_FULL else times.submit
             if answer.cause in (errors.REFUSED, errors.JOB_FAILED) or passed + wait > limit:
@@ -67,7 +70,7 @@ def _submit_once(context: RunContext, attempt: Attempt, urls: tuple[str, ...]) -
     fields = wire_of(endpoint.wire).encode(attempt.job.addressed(urls), says_weights(endpoint))
     said = {name: value for name, value in fields.items() if name not in UNSAID}
     alone = context.gate.enter(context.pause_if_begun)
-    clear = True
+    clear: bool | None = None
     try:
         context.begin()
         attempt.tell("sending", None)
@@ -76,11 +79,11 @@ def _submit_once(context: RunContext, attempt: Attempt, urls: tuple[str, ...]) -
         try:
             answer: Answer = context.client.submit(fields)
         except NotSent as error:
-            clear = True
+            clear = None
             context.journal.not_taken(identity, context.owner)
             return error
         attempt.sent_at = context.waiter.clock()
-        answer = _clear_or_not(answer)
+        answer = _clear_or_not(context, answer)
         clear = not isinstance(answer, Unclear)
         if isinstance(answer, Refused) and answer.id is None:
             context.journal.not_taken(identity, context.owner)
@@ -88,13 +91,16 @@ def _submit_once(context: RunContext, attempt: Attempt, urls: tuple[str, ...]) -
         _record(context, attempt, answer, {"fields": said, "own": own})
     finally:
         context.gate.leave(clear, alone)
-    attempt.stops = alone and not clear
+    attempt.stops = alone and clear is False
     return None
 
 
-def _clear_or_not(answer: Answer) -> Answer:
+def _clear_or_not(context: RunContext, answer: Answer) -> Answer:
     """The answer to a submit; Unclear if it leaves open whether the job was taken."""
     if isinstance(answer, Pending) and answer.id is None:
+        job = context.client.own_id(answer.fetch_url)
+        if job is not None:
+            return replace(answer, id=job)
         return Unclear("it says that it works on the job, without an id")
     if isinstance(answer, Refused) and answer.id is None and not answer.not_taken:
         return Unclear(answer.reason, answer.status)
@@ -124,10 +130,11 @@ def _write(context: RunContext, attempt: Attempt, answer: Answer, request: Mappi
     if isinstance(answer, Unclear):
         return journal.lose_sight(identity, answer.reason)
     if answer.id is not None:
-        if _is_anothers(context, attempt, answer, request):
-            return journal.lose_sight(identity, f"the service named job {answer.id}, which is another one of ours")
         pending = answer if isinstance(answer, Pending) else Pending(answer.id)
-        journal.accept(identity, answer.id, pending.fetch_url, pending.eta, pending.links)
+        with journal.at_once():
+            if _is_anothers(context, attempt, answer, request):
+                return journal.lose_sight(identity, f"the service named job {answer.id}, which is another one of ours")
+            journal.accept(identity, answer.id, pending.fetch_url, pending.eta, pending.links)
     if isinstance(answer, Done):
         record_ready(journal, attempt, answer, answer.seconds, answer.id)
     elif isinstance(answer, Refused):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ...mixing.mix import Picture
@@ -49,9 +49,17 @@ class Uploads:
             self._fresh.add(picture.digest)
             return url
 
-    def forget(self, pictures: tuple[Picture, ...]) -> bool:
-        """Forgets URLs from before this run, which the service may no longer know; whether there were any."""
-        stale = [p for p in pictures if p.digest not in self._fresh]
-        for picture in stale:
-            self.journal.uploads.forget(self.client.endpoint.base_url, picture.digest)
-        return bool(stale)
+    def forget(self, pictures: tuple[Picture, ...], used: Mapping[str | None, str]) -> bool:
+        """Forget the addresses from before this run, which the service may no longer know.
+
+        True if any of these pictures will now have another address than the one `used`, by digest.
+        """
+        place, stale = self.client.endpoint.base_url, False
+        with self._lock:
+            for picture in pictures:
+                if picture.digest not in self._fresh:
+                    self.journal.uploads.forget(place, picture.digest)
+                    stale = True
+                elif self.journal.uploads.find(place, picture.digest, REUSED) != used.get(picture.digest):
+                    stale = True  # another job of this run has uploaded it anew
+        return stale

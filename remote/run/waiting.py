@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...mixing.errors import EngineError
 from .. import errors
-from ..answers import Done, Pending
+from ..answers import Done, Pending, Refused
 from ..client import first_download
 from ..errors import NotDelivered, StillRunning
 from ..store.rows import Job
@@ -26,6 +26,7 @@ def await_result(context: RunContext, attempt: Attempt, row: Job) -> None:
         context.waiter, lambda pending: attempt.tell("generating", pending.eta),
     )
     if isinstance(end, Late):
+        context.journal.pending(attempt.identity, passed + endpoint.timeouts.job)
         raise StillRunning(
             f"{context.name} has not finished job {job} ({end.reason}): it goes on there, and the next queue of this "
             "graph collects it."
@@ -46,6 +47,7 @@ def await_result(context: RunContext, attempt: Attempt, row: Job) -> None:
 
 def ask_again(context: RunContext, attempt: Attempt, row: Job) -> None:
     """Ask once more for a job that had failed: asking is free. Raises NotDelivered if the answer is the same."""
+    asked = True
     if not attempt.failed_here and row.remote_id is not None:
         attempt.failed_here = True
         answer = context.client.fetch(row.remote_id, row.fetch_url)
@@ -53,10 +55,12 @@ def ask_again(context: RunContext, attempt: Attempt, row: Job) -> None:
             return record_ready(context.journal, attempt, answer, None, row.remote_id)
         if isinstance(answer, Pending):
             return context.journal.reopen(attempt.identity)
+        asked = isinstance(answer, Refused) and answer.cause not in (errors.SERVICE_DOWN, errors.QUEUE_FULL)
     named = f" (job {row.remote_id})" if row.remote_id else ""
     raise NotDelivered(
         f"{context.name} took this job{named} and did not deliver ({row.reason.rstrip('. ')}); it may be paid for.",
-        "Queue again to ask for it once more, or raise pay_again to pay for another."
+        "Queue again to ask for it once more, or raise pay_again to pay for another." if asked
+        else "It could not be asked for once more just now: queue again.", asked,
     )
 
 

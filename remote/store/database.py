@@ -108,9 +108,11 @@ def _line(name: str, error: sqlite3.Error) -> str:
     text = str(error).lower()
     if "locked" in text or "busy" in text:
         return f"The journal {name} is locked by another program: close that, then queue again. Nothing is paid again."
+    if "closed" in text:
+        return f"The journal {name} was closed while a job ran: ComfyUI is ending. The next queue goes on with the job."
     if any(word in text for word in ("full", "readonly", "i/o", "unable to open")):
         return f"The journal {name} cannot be written ({text}): make room or mend the disk, then queue again."
     return (
-        f"The journal {name} is damaged ({text}): put a copy of it back, or move it away to begin a new one, "
-        "which may pay again for jobs in it."
+        f"The journal {name} is damaged ({text}): stop ComfyUI and put a copy of it back (without its files -wal and "
+        "-shm), or move it away to begin a new one, which may pay again for jobs in it."
     )

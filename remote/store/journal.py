@@ -12,6 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,6 @@ class Journal:
         self._wall = wall
         self._lock = threading.Lock()
         self._clock = clock
-        self._sent: dict[str, float] = {}
         self._claims = 0
         self._owners: set[str] = set()
         self.slots = Slots(self._db, wall)
@@ -138,13 +138,12 @@ class Journal:
         """`request` (without key) is about to be sent. Raises LostClaim: then it must not be."""
         with self._db.transaction(lasting=True):
             changed = self._db.execute(
-                "UPDATE jobs SET state = 'intent', request = ?, intended = ?, renewed = ? "
+                "UPDATE jobs SET state = 'intent', request = ?, intended = ?, renewed = ?, sent = ?, ticks = ? "
                 "WHERE identity = ? AND owner = ? AND state = 'planned'",
-                (json.dumps(request), self._wall(), self._wall(), identity, owner),
+                (json.dumps(request), self._wall(), self._wall(), self._next_step(), self._clock(), identity, owner),
             )
             if changed != 1:
                 raise LostClaim
-            self._sent[identity] = self._clock()
 
     def not_taken(self, identity: str, owner: str) -> None:
         """Back to planned: the service took nothing."""
@@ -155,9 +154,13 @@ class Journal:
         with self._db.transaction(lasting=True):
             self._db.execute(
                 "UPDATE jobs SET state = 'accepted', remote_id = ?, fetch_url = ?, eta = ?, links = ?, accepted = ?, "
-                "reason = NULL WHERE identity = ? AND state IN ('planned', 'intent', 'unknown', 'failed')",
-                (remote_id, fetch_url, eta, json.dumps(links), self._wall(), identity),
+                "taken = ?, reason = NULL WHERE identity = ? AND state IN ('planned', 'intent', 'unknown', 'failed')",
+                (remote_id, fetch_url, eta, json.dumps(links), self._wall(), self._next_step(), identity),
             )
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """What is asked and written inside is one step for all processes, and lasts."""
+        return self._db.transaction(lasting=True)
 
     def adopt(self, identity: str, remote_id: str) -> bool:
         """Accept a job found in the account's list, unless that id, or an equal request in flight, is another's."""
@@ -186,8 +189,18 @@ class Journal:
         self._set(
             identity, "ready", "", (), links=json.dumps(links), meta=text if len(text) <= LARGEST_META else "{}",
             seed=kept[0] if kept else None, seeds=json.dumps(kept), seconds=seconds, remote_id=remote_id,
-            unsafe=int(unsafe), placed=int(placed), reason=None,
+            unsafe=int(unsafe), placed=int(placed), reason=None, files=None,
         )
+
+    def pending(self, identity: str, seconds: float) -> None:
+        """The job was still in the making so many seconds after it was taken."""
+        self._db.execute(
+            "UPDATE jobs SET pended = max(coalesce(pended, 0), ?) WHERE identity = ?", (seconds, identity)
+        )
+
+    def not_delivered(self, first: str, counter: int) -> None:
+        """A run with pay_again at `counter` did not get the job's images."""
+        self._db.execute("UPDATE jobs SET seen = ? WHERE identity = ?", (counter, first))
 
     def done(self, identity: str, files: Files) -> None:
         """The bytes are on disk. Links that were pictures themselves are forgotten: they take much room."""
@@ -231,6 +244,11 @@ class Journal:
         rows = self._db.rows("SELECT * FROM jobs WHERE account = ? AND state IN ('intent', 'unknown')", (account,))
         return [job_of(row) for row in rows]
 
+    def sent_requests(self, account: str) -> list[tuple[str, Any]]:
+        """(Identity of its job's first attempt, fields) of all that was ever sent to this account."""
+        rows = self._db.rows("SELECT first, request FROM jobs WHERE account = ? AND request IS NOT NULL", (account,))
+        return [(row["first"], json.loads(row["request"]).get("fields") or {}) for row in rows]
+
     def accepted_as(self, account: str, remote_id: str) -> list[Job]:
         """The attempts of this account that the service answered with this id."""
         rows = self._db.rows("SELECT * FROM jobs WHERE account = ? AND remote_id = ?", (account, remote_id))
@@ -241,23 +259,38 @@ class Journal:
         rows = self._db.rows("SELECT remote_id FROM jobs WHERE account = ? AND remote_id IS NOT NULL", (account,))
         return frozenset(row["remote_id"] for row in rows)
 
-    def newest_id(self, account: str, before: float) -> int:
-        """The largest whole number among the ids of jobs accepted before a time of the wall clock; -1 for none."""
-        rows = self._db.rows("SELECT remote_id FROM jobs WHERE account = ? AND accepted < ?", (account, before))
-        return max((int(row["remote_id"]) for row in rows if (row["remote_id"] or "").isdigit()), default=-1)
+    def newest_id(self, account: str, before: int) -> int:
+        """The largest whole number among the ids of jobs taken before step `before`; -1 for none.
+
+        Also -1 if the service's ids were seen to fall: then they say nothing about age.
+        """
+        rows = self._db.rows(
+            "SELECT remote_id, taken FROM jobs WHERE account = ? AND remote_id IS NOT NULL ORDER BY taken", (account,)
+        )
+        numbers = [(int(row["remote_id"]), row["taken"]) for row in rows if row["remote_id"].isdigit()]
+        new = [number for number, taken in numbers if taken]
+        if len(new) > 1 and new[-1] < new[0]:
+            return -1
+        return max((number for number, taken in numbers if taken < before), default=-1)
+
+    def neighbours(self, row: Job) -> tuple[frozenset[str], frozenset[str]]:
+        """The ids of this account's jobs that were taken before an attempt was sent, and of those sent after it."""
+        rows = self._db.rows(
+            "SELECT remote_id, sent, taken FROM jobs WHERE account = ? AND remote_id IS NOT NULL", (row.account,)
+        )
+        return (
+            frozenset(other["remote_id"] for other in rows if other["taken"] < row.sent),
+            frozenset(other["remote_id"] for other in rows if other["sent"] > row.sent),
+        )
 
     def seconds_since_sent(self, row: Job) -> float:
-        """How long ago an attempt was sent: by the wall clock, and no longer than this process knows of it."""
-        ago = self._wall() - row.intended if row.intended is not None else 0.0
-        sent = self._sent.get(row.identity)
-        return ago if sent is None else min(ago, self._clock() - sent)
+        """How long ago an attempt was sent: by the wall clock or the monotonic one, whichever says less.
 
-    def sent_after(self, account: str, moment: float) -> frozenset[str]:
-        """The ids of this account's jobs that were sent, and so taken, after a time of the wall clock."""
-        rows = self._db.rows(
-            "SELECT remote_id FROM jobs WHERE account = ? AND intended > ? AND remote_id IS NOT NULL", (account, moment)
-        )
-        return frozenset(row["remote_id"] for row in rows)
+        The monotonic one counts for all processes since the machine was started, unless that was after the sending.
+        """
+        ago = self._wall() - row.intended if row.intended is not None else 0.0
+        since = self._clock() - row.ticks if row.ticks is not None else -1.0
+        return ago if since < 0 else min(ago, since)
 
     def seconds_taken(self, place: str) -> tuple[float, ...]:
         """How long the last jobs of this place took, at most 20, newest first."""
@@ -268,7 +301,8 @@ class Journal:
 
     def longest_taken(self, place: str) -> float:
         """The longest that a job of this place was seen to take, in seconds; 0 if none was."""
-        return float(self._db.row("SELECT max(seconds) FROM jobs WHERE place = ?", (place,))[0] or 0.0)
+        row = self._db.row("SELECT max(seconds), max(pended) FROM jobs WHERE place = ?", (place,))
+        return max(float(row[0] or 0.0), float(row[1] or 0.0))
 
     # Inside
 
@@ -278,6 +312,9 @@ class Journal:
             f"UPDATE jobs SET state = ?{names} WHERE identity = ? {also}",
             (state, *columns.values(), identity, *values),
         )
+
+    def _next_step(self) -> int:
+        return int(self._db.row("SELECT max(max(sent), max(taken)) + 1 FROM jobs")[0] or 1)
 
     def _row(self, identity: str) -> Any:
         return self._db.row("SELECT * FROM jobs WHERE identity = ?", (identity,))

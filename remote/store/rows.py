@@ -76,6 +76,9 @@ class Job:
     unsafe: bool = False
     placed: bool = True
     seeds: tuple[int | None, ...] = ()
+    sent: int = 0
+    ticks: float | None = None
+    seen: int = 0
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -108,5 +111,5 @@ def job_of(row: sqlite3.Row) -> Job:
         tuple(tuple(image) for image in stored("links", [])), stored("meta", {}), row["seed"], row["seconds"],
         tuple(None if file is None else (file[0], file[1]) for file in stored("files", [])), row["reason"] or "",
         row["first"] or row["identity"], row["attempt"], bool(row["resent"]), row["delivered"], row["cleared"],
-        bool(row["unsafe"]), bool(row["placed"]), tuple(stored("seeds", [])),
+        bool(row["unsafe"]), bool(row["placed"]), tuple(stored("seeds", [])), row["sent"], row["ticks"], row["seen"],
     )

@@ -39,6 +39,11 @@ MIGRATIONS: Final = (
         "ALTER TABLE jobs ADD COLUMN unsafe INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE jobs ADD COLUMN placed INTEGER NOT NULL DEFAULT 1",
         "ALTER TABLE jobs ADD COLUMN seeds TEXT",
+        "ALTER TABLE jobs ADD COLUMN sent INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN taken INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN ticks REAL",
+        "ALTER TABLE jobs ADD COLUMN pended REAL",
+        "ALTER TABLE jobs ADD COLUMN seen INTEGER NOT NULL DEFAULT 0",
         "UPDATE jobs SET first = identity, delivered = CASE WHEN state = 'done' THEN accepted END",
         "DELETE FROM slots",
         "DROP INDEX jobs_remote",
@@ -52,5 +57,8 @@ Version 2: `first` is the identity of a job's first attempt, `attempt` the count
 whether it repeats an attempt that got no clear answer. `wanted` counts the images asked for (1 in
 rows of version 1, whatever they asked for). `cleared` is when the
 account's list first showed, in full, that the service had not taken the job. `unsafe`: the service's filter struck.
-`placed`: whether it is known which image is which. An id may stand in two rows: a service answers from its cache.
+`placed`: whether it is known which image is which. `sent` and `taken` number the steps of all jobs in the order in which
+they happened (0 in rows of version 1), whatever the clock said; `ticks` is the monotonic clock at the sending. `pended`
+is for how long the job was seen to be still in the making, in seconds. `seen` is the counter of the last run that the
+job did not deliver to. An id may stand in two rows: a service answers from its cache.
 """

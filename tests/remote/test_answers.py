@@ -112,7 +112,8 @@ def test_uploads(body: Any, wanted: str | None) -> None:
 ])
 def test_the_accounts_list(body: Any) -> None:
     listed = answers.listed_page(json.dumps(body).encode())
-    assert listed is not None and [item["id"] for item in listed[0]] == ["5"] and listed[1] is None
+    assert listed is not None and [item["id"] for item in listed.items] == ["5"]
+    assert (listed.total, listed.last, listed.unread) == (None, None, 0)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"", b'{"status":"success"}', b'{"data":{"rows":3}}', b"7", b"[" * 9999])
@@ -120,9 +121,9 @@ def test_what_is_not_a_list_says_nothing_about_the_account(body: bytes) -> None:
     assert answers.listed_page(body) is None
 
 
-def test_the_accounts_list_names_its_last_page() -> None:
-    body = {"status": "success", "data": [], "pagination": {"current_page": 1, "last_page": 4}}
-    assert answers.listed_page(json.dumps(body).encode()) == ([], 4)
+def test_the_accounts_list_tells_its_length_and_rows_that_are_not_understood() -> None:
+    body = {"status": "success", "data": [{"ID": 3}], "pagination": {"current_page": 1, "last_page": 4, "total": 100}}
+    assert answers.listed_page(json.dumps(body).encode()) == answers.ListedPage((), 100, 4, 1)
 
 
 NAMES = ("status", "id", "eta", "output", "proxy_links", "future_links", "message", "messege", "code", "retry_after",

@@ -25,22 +25,29 @@ MINUTE = 60.0
 
 @dataclass
 class Scene:
-    """A service whose clock, and the engine's, run PACE times as fast; `ahead` moves the time of day besides."""
+    """A service whose clock, and the engine's, run PACE times as fast.
+
+    `later` is how much time has passed besides, and `ahead` how far the time of day is wrong.
+    """
 
     folder: Path
     service: Service
     ahead: float = 0.0
+    later: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
 
     def clock(self) -> float:
         return time.monotonic() * PACE
 
     def wall(self) -> float:
-        return 1_000_000.0 + self.clock() + self.ahead
+        return 1_000_000.0 + self.ticks() + self.ahead
+
+    def ticks(self) -> float:
+        return self.clock() + self.later
 
     def engine(self) -> Engine:
         settings = harness.endpoints(self.service.base, **self.settings)
-        return harness.engine(self.service.base, self.folder, settings, wall=self.wall, clock=self.clock,
+        return harness.engine(self.service.base, self.folder, settings, wall=self.wall, ticks=self.ticks, clock=self.clock,
                               sleep=lambda seconds: time.sleep(seconds / PACE))
 
     def run(self, order: Order) -> Any:
@@ -51,6 +58,11 @@ class Scene:
         with pytest.raises(UnknownOutcome) as caught:
             self.run(order)
         return str(caught.value)
+
+    def before(self) -> None:
+        """An earlier job of ours, which the list shows; the counts begin after it."""
+        self.run(order(50))
+        self.service.state.paid.clear()
 
     @property
     def paid(self) -> int:
@@ -85,10 +97,11 @@ SEED = 2**62 + 987_654_321
 
 
 def test_it_is_sent_once_more_when_the_list_shows_twice_that_it_was_not_taken(scene: Scene) -> None:
+    scene.before()
     scene.service.state.faults.append(not_taken())
     assert "Queue again after" in scene.unknown(order(SEED))
     scene.run(order(SEED + 500))
-    scene.ahead += 11 * MINUTE
+    scene.later += 11 * MINUTE
     lists = scene.service.state.count("list")
     outcome = scene.run(order(SEED))
     assert outcome.images == (harness.rendered(order(SEED).recipe),) and scene.paid == 2
@@ -105,9 +118,9 @@ def test_not_before_ten_minutes_nor_before_three_times_the_longest_job(scene: Sc
     scene.service.state.faults.append(not_taken())
     scene.unknown(order(SEED))
     scene.run(order(2))
-    scene.ahead += 11 * MINUTE
+    scene.later += 11 * MINUTE
     assert "Queue again after" in scene.unknown(order(SEED)) and scene.paid == 2
-    scene.ahead += 10 * MINUTE
+    scene.later += 10 * MINUTE
     assert len(scene.run(order(SEED)).images) == 1 and scene.paid == 3
 
 
@@ -128,46 +141,50 @@ def test_not_without_a_later_job_that_the_list_shows(scene: Scene) -> None:
     scene.run(order(1))
     scene.service.state.faults.append(not_taken())
     scene.unknown(order(SEED))
-    scene.ahead += 30 * MINUTE
-    assert "no later job" in scene.unknown(order(SEED)) and scene.paid == 1
+    scene.later += 30 * MINUTE
+    assert "an earlier and a later job" in scene.unknown(order(SEED)) and scene.paid == 1
 
 
 def test_not_with_an_unexplained_job_in_the_list(scene: Scene) -> None:
+    scene.before()
     scene.service.state.faults.append(Fault("mix", "answer", 500, "<html>", taken=True))
     scene.service.state.manners.hides_meta = True
     scene.unknown(order(SEED))
     scene.run(order(1))
-    scene.ahead += 30 * MINUTE
-    assert "list shows 1001" in scene.unknown(order(SEED)) and scene.paid == 2
+    scene.later += 30 * MINUTE
+    assert "list shows 1002" in scene.unknown(order(SEED)) and scene.paid == 2
 
 
 def test_a_job_of_somebody_else_explains_itself_by_its_seed(scene: Scene) -> None:
+    scene.before()
     scene.service.state.faults.append(not_taken())
     scene.unknown(order(SEED))
     Scene(scene.folder / "elsewhere", scene.service).run(order(77))
     scene.run(order(1))
-    scene.ahead += 11 * MINUTE
+    scene.later += 11 * MINUTE
     assert len(scene.run(order(SEED)).images) == 1 and scene.paid == 3
 
 
 def test_not_with_a_seed_that_the_service_draws(scene: Scene) -> None:
+    scene.before()
     scene.service.state.faults.append(not_taken())
     scene.unknown(order(-1))
     scene.run(order(1))
-    scene.ahead += 30 * MINUTE
+    scene.later += 30 * MINUTE
     assert "seed -1" in scene.unknown(order(-1)) and scene.paid == 1
 
 
 def test_not_a_second_time(scene: Scene) -> None:
+    scene.before()
     scene.service.state.faults.append(not_taken())
     scene.unknown(order(SEED))
     scene.run(order(1))
-    scene.ahead += 11 * MINUTE
+    scene.later += 11 * MINUTE
     scene.service.state.faults.append(not_taken())
     scene.unknown(order(SEED))
     scene.run(order(2))
     for _ in range(3):
-        scene.ahead += 30 * MINUTE
+        scene.later += 30 * MINUTE
         assert "sent once more already" in scene.unknown(order(SEED))
     assert scene.paid == 2
 
@@ -186,11 +203,12 @@ def test_the_list_is_read_back_to_what_was_known(scene: Scene) -> None:
 
 
 def test_a_first_attempt_that_appears_later_is_told_as_paid_twice(scene: Scene) -> None:
-    scene.service.state.manners.unlisted = [1001]
+    scene.before()
+    scene.service.state.manners.unlisted = [1002]
     scene.service.state.faults.append(Fault("mix", "answer", 500, "<html>", taken=True))
     scene.unknown(order(SEED))
     scene.run(order(1))
-    scene.ahead += 11 * MINUTE
+    scene.later += 11 * MINUTE
     first = scene.run(order(SEED))
     assert len(first.images) == 1 and scene.paid == 3
     scene.service.state.manners.unlisted = []
@@ -198,7 +216,7 @@ def test_a_first_attempt_that_appears_later_is_told_as_paid_twice(scene: Scene) 
     scene.run(order(2))
     again = scene.run(order(SEED))
     assert again.images == first.images and scene.paid == 4
-    assert any("was paid twice: jobs 1001, 1003" in warning for warning in again.report.warnings)
+    assert any("was paid twice: jobs 1002, 1004" in warning for warning in again.report.warnings)
 
 
 # Paid again by the counter
@@ -254,7 +272,7 @@ def test_attempts_count_against_the_caps(scene: Scene) -> None:
     scene.service.state.faults.append(Fault("mix", "reset", taken=True))
     scene.unknown(order(SEED))
     settings = replace(harness.endpoints(scene.service.base), max_jobs_per_day=1)
-    engine = harness.engine(scene.service.base, scene.folder, settings, wall=scene.wall, clock=scene.clock,
+    engine = harness.engine(scene.service.base, scene.folder, settings, wall=scene.wall, ticks=scene.ticks, clock=scene.clock,
                             sleep=lambda seconds: time.sleep(seconds / PACE))
     with pytest.raises(EngineError, match="max_jobs_per_day"):
         engine.run(order(SEED, pay_again=1))

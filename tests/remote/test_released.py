@@ -77,7 +77,8 @@ def test_what_it_left_unfinished_is_asked_for_and_not_sent(folder: Path, state: 
         called.append(call.url)
         if call.url.endswith(".png"):
             return Reply(200, {}, (folder / "a.png").read_bytes())
-        body = {"status": "success", "id": 1, "output": ["https://modelslab.com/images/1-0.png"]}
+        number = int(call.url.rpartition("/")[2])
+        body = {"status": "success", "id": number, "output": [f"https://modelslab.com/images/{number}-0.png"]}
         return Reply(200, {}, json.dumps(body).encode())
 
     outcome = runs.engine(folder, network).run(runs.order(runs.UNFINISHED[state], runs.pictures(folder)))

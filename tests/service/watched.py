@@ -82,10 +82,12 @@ class Account:
         reply = self._asked(wire_of(self.endpoint.wire).list_path, {"type": "image", **fields})
         if reply is None:
             return None
-        rows, _ = listed_page(reply.body)
+        listed = listed_page(reply.body)
+        if listed is None:
+            return None
         paging = (json_object(reply.body) or {}).get("pagination")
-        return Page(tuple(row["id"] for row in rows), paging if isinstance(paging, dict) else {},
-                    any(isinstance(row.get("meta"), dict) for row in rows))
+        return Page(tuple(row["id"] for row in listed.items), paging if isinstance(paging, dict) else {},
+                    any(isinstance(row.get("meta"), dict) for row in listed.items))
 
     def queue(self) -> int | None:
         """How many jobs the service says it works on."""

@@ -1,0 +1,193 @@
+"""A second stand-in of the service, written from its documents alone: a Transport that answers without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from image_mixer.remote.endpoints import Timeouts
+from image_mixer.remote.engine import Engine, Order, Outcome
+from image_mixer.remote.transport import Call, Reply
+from image_mixer.tests.remote import harness
+from PIL import Image
+
+BASE = "http://127.0.0.1:9"
+PACE = 300.0
+LONG = 3000.0
+TIMES = Timeouts(connect=LONG, read=LONG, submit=LONG, call=LONG, job=LONG, download=LONG, queue=LONG)
+PLAIN = {"prompt": "rose man", "steps": 30, "init_image_weights": "0.5,0.7"}
+
+Fields = dict[str, Any]
+Hook = Callable[..., "Reply | None"]
+
+
+def told(value: Any, status: int = 200) -> Reply:
+    """An answer in JSON."""
+    return Reply(status, {}, json.dumps(value).encode())
+
+
+BROKEN = Reply(500, {}, b"<html>")
+FAILED = told({"status": "failed", "message": "Something went wrong"})
+
+
+def png(fields: Fields, sample: int = 0) -> bytes:
+    """The picture that a request's sample becomes: another one for every seed, prompt, steps and weights."""
+    said = [int(fields["seed"]) + sample, *(fields[name] for name in PLAIN)]
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), tuple(hashlib.sha256(json.dumps(said).encode()).digest()[:3])).save(file, "PNG")
+    return file.getvalue()
+
+
+def full_meta(job: Fields) -> Fields:
+    """The echo of a job that tells everything."""
+    names = ("seed", "prompt", "init_image", "init_image_weights", "steps", "guidance_scale", "negative_prompt")
+    return {name: job["fields"].get(name) for name in names}
+
+
+def plain_meta(job: Fields) -> Fields:
+    """The echo of a service that knows no weights, as today's page of v6."""
+    return {name: job["fields"].get(name) for name in ("seed", "prompt", "init_image", "steps")}
+
+
+def no_meta(job: Fields) -> Fields:
+    """No echo."""
+    return {}
+
+
+def page_of(rows: list[Fields], body: Fields) -> Reply:
+    """A page of the account's list."""
+    per, page = int(body["per_page"]), int(body["page"])
+    return told({"status": "success", "data": rows[(page - 1) * per : page * per],
+                 "pagination": {"last_page": max(1, -(-len(rows) // per))}})
+
+
+class Desk:
+    """The service. `mix(fields)`, `fetch(id, body)`, `listing(rows, body)` and `links(job)` may answer in its place."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, Fields] = {}
+        self.pictures: dict[str, bytes] = {}
+        self.calls: list[str] = []
+        self.uploads, self.step = 0, 1
+        self.meta: Callable[[Fields], Fields] = full_meta
+        self.mix: Hook = lambda fields: None
+        self.fetch: Hook = lambda job, body: None
+        self.listing: Hook = page_of
+        self.links: Callable[[Fields], list[str]] = self.own_links
+        self._lock = threading.Lock()
+
+    def take(self, fields: Fields) -> int:
+        """Take a job, which is paid for; give its id."""
+        with self._lock:
+            job = 1000 + self.step * (len(self.jobs) + 1)
+            self.jobs[job] = {"id": job, "fields": fields}
+            return job
+
+    def take_and_break(self, fields: Fields) -> Reply:
+        """A job that is taken, and whose answer says nothing."""
+        self.take(fields)
+        return BROKEN
+
+    def hold(self, job: int, sample: int, name: str) -> str:
+        """Serve a picture of a job under a file name; give its address."""
+        self.pictures[f"{BASE}/{name}"] = png(self.jobs[job]["fields"], sample)
+        return f"{BASE}/{name}"
+
+    def own_links(self, job: Fields) -> list[str]:
+        return [self.hold(job["id"], i, f"{job['id']}-{i}.png") for i in range(int(job["fields"]["samples"]))]
+
+    def success(self, job: int) -> Reply:
+        """The answer of a job that is done."""
+        made = self.jobs[job]
+        return told({"status": "success", "id": job, "output": self.links(made), "meta": self.meta(made)})
+
+    def __call__(self, call: Call) -> Reply:
+        if call.method == "GET":
+            data = self.pictures.get(call.url)
+            return Reply(404, {}, b"") if data is None else Reply(200, {}, data)
+        body, kind = json.loads(call.body or b"{}"), call.url.rpartition("/")[0].rpartition("/")[2]
+        if call.url.endswith("/img_mixer"):
+            self.calls.append("mix")
+            return self.mix(body) or told({"status": "processing", "id": self.take(body), "eta": 1})
+        if call.url.endswith("/assets_generated"):
+            self.calls.append("list")
+            answer = self.listing([{"id": job} for job in reversed(list(self.jobs))], body)
+            assert answer is not None
+            return answer
+        if kind == "fetch":
+            self.calls.append("fetch")
+            job = int(call.url.rpartition("/")[2])
+            return self.fetch(job, body) or self.success(job)
+        self.uploads += 1
+        return told({"status": "success", "output": [f"{BASE}/up/{self.uploads}.png"]})
+
+
+class Scene:
+    """An engine at a desk, both with clocks that run PACE times as fast.
+
+    `later` is how much time has passed besides, and `ahead` how far the time of day is wrong.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.desk = folder, Desk()
+        self.ahead, self.later, self.key, self.results = 0.0, 0.0, harness.KEY, 2_000_000_000
+        self.endpoint: Fields = {"timeouts": TIMES}
+
+    def clock(self) -> float:
+        return time.monotonic() * PACE
+
+    def wall(self) -> float:
+        return 1_000_000.0 + self.ticks() + self.ahead
+
+    def ticks(self) -> float:
+        return self.clock() + self.later
+
+    def engine(self) -> Engine:
+        settings = replace(harness.endpoints(BASE, **self.endpoint), results_bytes=self.results)
+        return harness.engine(BASE, self.folder, settings, self.key, wall=self.wall, ticks=self.ticks, clock=self.clock,
+                              sleep=lambda seconds: time.sleep(seconds / PACE), transport=self.desk)
+
+    def run(self, order: Order) -> Outcome:
+        return self.engine().run(order)
+
+    def tried(self, order: Order) -> Outcome | Exception:
+        """The outcome, or what was raised."""
+        try:
+            return self.run(order)
+        except Exception as error:
+            return error
+
+    def lost(self, seed: int, listed: bool = True) -> int:
+        """Pay for a job whose answer is lost; unless `listed`, the account's list lags behind it. Give its id."""
+        self.desk.mix = self.desk.take_and_break
+        meta, self.desk.meta = self.desk.meta, no_meta
+        before = set(self.desk.jobs)
+        listing, self.desk.listing = self.desk.listing, lambda rows, body: page_of(
+            [row for row in rows if row["id"] in before or listed], body)
+        assert isinstance(self.tried(order(seed)), Exception)
+        self.desk.mix, self.desk.meta, self.desk.listing = lambda fields: None, meta, listing
+        return next(job for job in self.desk.jobs if job not in before)
+
+    def hide(self, *jobs: int) -> None:
+        """The list lags behind these jobs."""
+        self.desk.listing = lambda rows, body: page_of([row for row in rows if row["id"] not in jobs], body)
+
+    def paid_by(self, order: Order) -> int:
+        """How many jobs running `order` pays for, however it ends."""
+        before = len(self.desk.jobs)
+        self.tried(order)
+        return len(self.desk.jobs) - before
+
+
+def order(seed: int, endpoint: str = "v6", **more: Any) -> Order:
+    """An order in a run of its own."""
+    recipe = {name: more.pop(name) for name in ("samples", "weights") if name in more}
+    more.setdefault("run", str(seed))
+    return harness.order(harness.recipe(seed=seed, **recipe), endpoint, **more)
