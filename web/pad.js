@@ -2,7 +2,7 @@
 
 import {app} from '../../scripts/app.js'
 import {heightFor, Pad} from './lib/pad.mjs'
-import {addElement, chain, changed, decider, grow, heldIn, inputOf, isPicture, linkOf, picture, pictureSockets, put, showOn, t} from './lib/page.mjs'
+import {addElement, chain, changed, decider, grow, heldIn, inputOf, isPicture, picture, pictureSockets, put, showOn, t} from './lib/page.mjs'
 import {followed, format, padded, parse} from './lib/weights.mjs'
 
 const TYPE = 'IMAGE_MIXER_PAD'
@@ -10,7 +10,7 @@ const LOCKS = 'image_mixer_locked'
 
 /** What each socket's picture is known by. */
 const keysOf = node => pictureSockets(node).map(({link}) => {
-  const {origin_id: id, origin_slot: slot} = linkOf(node.graph, link) ?? {}
+  const {origin_id: id, origin_slot: slot} = node.graph.getLink(link) ?? {}
   return `${id}:${slot}`
 })
 
@@ -25,11 +25,11 @@ class Value {
       lock: locked => {
         node.setProperty(LOCKS, locked.some(Boolean) ? locked : undefined)
         this.show()
-        changed(app)
+        changed()
       },
     })
     new ResizeObserver(() => this.pad.resized()).observe(this.pad.stage)
-    this.widget = addElement(app, node, name, TYPE, this.pad.element, {
+    this.widget = addElement(node, name, TYPE, this.pad.element, {
       getValue: () => this.own,
       setValue: text => {
         this.own = typeof text === 'string' ? text : ''
@@ -52,7 +52,7 @@ class Value {
 
   /** The widget with the numbers: this one, or what it was promoted to. */
   get holder() {
-    return decider(app, this.node, this.widget.name) ?? this.widget
+    return decider(this.node, this.widget.name) ?? this.widget
   }
 
   get text() {
@@ -75,7 +75,7 @@ class Value {
     if (done) {
       this.text = format(row)
       this.show()
-      changed(app)
+      changed()
     }
   }
 
@@ -109,8 +109,8 @@ class Value {
   show() {
     const {node} = this
     if (!node.graph) return
-    const pictures = pictureSockets(node).map(input => picture(app, node, input))
-    const linked = ['weights', 'pad'].find(name => inputOf(node, name)?.link != null && !decider(app, node, name))
+    const pictures = pictureSockets(node).map(input => picture(node, input))
+    const linked = ['weights', 'pad'].find(name => inputOf(node, name)?.link != null && !decider(node, name))
     const note = linked ? t('The connected input {0} sets the weights.', linked)
       : parse(this.text) ? '' : t('The weights cannot be read: {0}', this.text)
     this.pad.show({pictures, row: this.row, locked: node.properties[LOCKS], note})
@@ -133,6 +133,6 @@ app.registerExtension({
       return {widget: value.widget, minWidth: 260, minHeight: 120}
     },
   }),
-  afterConfigureGraph: () => heldIn(app, values).forEach(value => value.settle()),
-  setup: () => showOn(app, values, 'graphChanged', 'executed'),
+  afterConfigureGraph: () => heldIn(values).forEach(value => value.settle()),
+  setup: () => showOn(values, 'graphChanged', 'executed'),
 })

@@ -10,7 +10,7 @@ const LOWEST = 40
 const HIGHEST = 520
 const MIX = 'ImageMixerMix'
 
-const from = (node, name) => origin(app, node, inputOf(node, name))?.node
+const from = (node, name) => origin(node, inputOf(node, name))?.node
 
 /** Takes a link off an input, where one is. */
 function cut(node, name) {
@@ -20,8 +20,8 @@ function cut(node, name) {
 
 /** Gives an input a value where it is decided; a link that decides is taken off. */
 function set(node, name, value) {
-  if (!decider(app, node, name)) cut(node, name)
-  put(decider(app, node, name), value)
+  if (!decider(node, name)) cut(node, name)
+  put(decider(node, name), value)
 }
 
 /** The nodes that the ingredients come from, first ingredient first, each with how many it has. */
@@ -56,7 +56,7 @@ function take(sheet, {weights, seed}) {
     put(widgetOf(holder, 'seed').linkedWidgets?.[0], 'fixed')
   }
   set(recipe, 'samples', 1)
-  changed(app)
+  changed()
   return t('Taken: {0} · seed {1}. Undo brings the old ones back.', format(weights), seed ?? '?')
 }
 
@@ -67,7 +67,7 @@ class Sheet {
     this.frame = make('div', {class: 'imx-frame'})
     this.line = make('div', {class: 'imx-said', role: 'status'}, t('The sheet of the last run.'))
     this.element = make('div', {class: 'imx-panel imx-sheet'}, this.frame, this.line)
-    addPanel(app, node, 'sheet', this.element, () => this.height + 20)
+    addPanel(node, 'sheet', this.element, () => this.height + 20)
     const told = output => output?.[OUTPUT]?.[0] && this.show(output[OUTPUT][0])
     chain(node, 'onExecuted', told)
     chain(node, 'onAdded', () => queueMicrotask(() => told(app.nodeOutputs?.[node.id])))
@@ -91,7 +91,7 @@ class Sheet {
       Object.assign(cell.style, {left: part(x, width), top: part(y, height), width: part(w, width), height: part(h, height)})
       return cell
     })
-    this.frame.replaceChildren(make('img', {src: view(app, sheet, false), alt: t('The sheet of the last run.'), draggable: 'false'}), ...cells)
+    this.frame.replaceChildren(make('img', {src: view(sheet, false), alt: t('The sheet of the last run.'), draggable: 'false'}), ...cells)
     if (sheet.cells.some(({weights}) => weights)) this.line.textContent = t('Click a picture to take its weights and seed.')
     this.element.style.minHeight = `${this.height}px`
     grow(this.node)

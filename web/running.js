@@ -1,12 +1,11 @@
 // What happens is said: progress in words on the local engine, a message with its cure when a node of ours fails, and
-// on the paid engine how many jobs a queue would pay for at most.
+// on the paid engine how many jobs a queue would pay for at most, and what the last run lacks.
 
 import {app} from '../../scripts/app.js'
 import {paidJobs, REMOTE} from './lib/estimate.mjs'
 import {keyForm} from './lib/key.mjs'
-import {button, chain, home, make, nodeOf, nodes, origin, put, t} from './lib/page.mjs'
+import {button, chain, changed, decider, home, make, nodeOf, nodes, origin, placeOf, put, t} from './lib/page.mjs'
 
-const ENGINE = 'ImageMixerLocal'
 const TOAST_MS = 20000
 
 /** A message at the page's edge, with buttons ([text, action] each), until it is closed or some time has gone. */
@@ -15,18 +14,18 @@ function toast(title, line, cures) {
   const box = make('div', {class: 'imx-panel imx-toast', role: 'alert', popover: 'manual'},
     make('strong', {}, title), make('p', {}, line),
     make('div', {class: 'imx-foot'}, ...cures.map(([text, act]) => button(text, () => { close(); act() })), button(t('Close'), close)))
-  for (const old of document.querySelectorAll('.imx-toast')) old.remove()
-  home(app).append(box)
+  document.querySelector('.imx-toast')?.remove()
+  home().append(box)
   box.showPopover()
   setTimeout(close, TOAST_MS)
 }
 
 function openKeys() {
   const title = t('Key of the paid service')
-  const dialog = make('dialog', {class: 'imx-panel imx-dialog', 'aria-label': title, onclose: () => dialog.remove()},
-    make('strong', {}, title), keyForm(app), button(t('Close'), () => dialog.close()))
-  dialog.addEventListener('keydown', event => event.stopPropagation())
-  home(app).append(dialog)
+  const dialog = make('dialog', {
+    class: 'imx-panel imx-dialog', 'aria-label': title, onclose: () => dialog.remove(), onkeydown: event => event.stopPropagation(),
+  }, make('strong', {}, title), keyForm(app), button(t('Close'), () => dialog.close()))
+  home().append(dialog)
   dialog.showModal()
 }
 
@@ -42,13 +41,20 @@ function loaders(node, seen = new Set()) {
   seen.add(node)
   const widget = /Load/.test(node.type) && node.type !== 'LoadImage' && node.widgets?.find(one => Array.isArray(one.options?.values))
   const here = widget ? [{node, widget}] : []
-  return [...here, ...(node.inputs ?? []).flatMap(input => loaders(origin(app, node, input)?.node, seen))]
+  return [...here, ...(node.inputs ?? []).flatMap(input => loaders(origin(node, input)?.node, seen))]
 }
 
 /** Buttons for the errors that one of them can cure. */
 function cures(node, line) {
+  const counter = decider(node, 'pay_again')
+  const {jobs} = lacks()[placeOf(node)] ?? {}
+  if (counter && jobs && /pay_again/.test(line))
+    return [[t(jobs === 1 ? 'Pay again: 1 job' : 'Pay again: {0} jobs', jobs), () => {
+      put(counter, counter.value + 1)
+      changed()
+    }]]
   if (/no key for|refuses the key|check the key/i.test(line)) return [[t('Set the key…'), openKeys]]
-  if (!node || !/checkpoint|tower|not loaded by|clip/i.test(line)) return []
+  if (!/checkpoint|tower|not loaded by|clip/i.test(line)) return []
   return loaders(node).slice(0, 2).map(({node: loader, widget}) => {
     const right = loader.type === 'ImageMixerLoadCheckpoint' && widget.options.values.find(file => /image.?mixer/i.test(file) && file !== widget.value)
     return [right ? t('Use {0}', right) : t('Show {0}', loader.title), () => {
@@ -58,54 +64,79 @@ function cures(node, line) {
   })
 }
 
-function failed({detail}) {
-  if (!String(detail.node_type).startsWith('ImageMixer')) return
-  const node = nodeOf(app, detail.node_id)
-  const line = String(detail.exception_message ?? '').trim()
-  toast(node?.title ?? detail.node_type, line, [...cures(node, line), ...(node ? [[t('Show the node'), () => goTo(node)]] : [])])
+function failed({detail: {node_type: type, node_id: id, exception_message: message}}) {
+  if (!/^ImageMixer/.test(type)) return
+  const node = nodeOf(id)
+  const line = String(message ?? '')
+  toast(node?.title ?? type, line, [...cures(node, line), ...(node ? [[t('Show the node'), () => goTo(node)]] : [])])
 }
 
 /** The local engine samples in silence: the page says which step it is at. */
-function stepped({detail}) {
-  const node = nodeOf(app, detail.node)
-  if (node?.type === ENGINE && detail.max > 1)
-    app.api.dispatchCustomEvent('progress_text', {nodeId: detail.node, text: t('step {0} of {1}', detail.value, detail.max), prompt_id: detail.prompt_id})
+function stepped({detail: {node, value, max, prompt_id}}) {
+  if (nodeOf(node)?.type === 'ImageMixerLocal' && max > 1)
+    app.api.dispatchCustomEvent('progress_text', {nodeId: node, text: t('step {0} of {1}', value, max), prompt_id})
 }
 
-const jobs = new Map()
-const info = type => LiteGraph.registered_node_types[type]?.nodeData
+/** Vue watches the page's store: a badge is drawn again when what it read there changes. */
+const store = () => app.extensionManager.$state
+
+const told = new WeakMap()
+let run = 0
+
+/** What the open workflow lacks, by a node's place: {run, missing, jobs}. */
+function lacks() {
+  const workflow = app.extensionManager.workflow.activeWorkflow ?? app
+  return told.get(workflow) ?? told.set(workflow, {}).get(workflow)
+}
+
+/** A node that runs for each item of a list tells of each. */
+function missed({detail: {node, missing, jobs}}) {
+  const place = placeOf(nodeOf(node))
+  const before = lacks()[place]
+  const sum = before?.run === run ? before : {missing: 0, jobs: 0}
+  lacks()[place] = {run, missing: missing + sum.missing, jobs: jobs + sum.jobs}
+  reckonSoon()
+}
+
+function said(place) {
+  const count = store().imageMixer?.get(place)
+  const {missing, jobs} = lacks()[place] ?? {}
+  return [
+    count === undefined ? t('no paid job') : count == null ? t('paid jobs: unknown beforehand')
+      : t(count === 1 ? 'at most 1 paid job' : 'at most {0} paid jobs', count),
+    missing && t('{0} missing', missing),
+    jobs && t(jobs === 1 ? 'pay again: 1 job' : 'pay again: {0} jobs', jobs),
+  ].filter(Boolean).join(' · ')
+}
 
 async function reckon() {
-  if (!nodes(app, ({type}) => type === REMOTE).length) return
-  const found = paidJobs((await app.graphToPrompt()).output, info)
-  jobs.clear()
-  for (const [id, count] of found) jobs.set(nodeOf(app, id), count)
+  if (!nodes(({type}) => type === REMOTE).length) return
+  const found = paidJobs((await app.graphToPrompt()).output, type => LiteGraph.registered_node_types[type]?.nodeData)
+  store().imageMixer = new Map([...found].map(([id, count]) => [placeOf(nodeOf(id)), count]))
   app.graph.setDirtyCanvas(true, true)
 }
 
 let waiting
 const reckonSoon = () => {
   clearTimeout(waiting)
-  waiting = setTimeout(() => reckon().catch(() => jobs.clear()), 150)
+  waiting = setTimeout(() => reckon().catch(() => (store().imageMixer = null)), 150)
 }
 
 app.registerExtension({
   name: 'imagemixer.running',
   nodeCreated(node) {
     if (node.comfyClass !== REMOTE) return
-    const badge = () => {
-      const count = jobs.get(node)
-      const text = count === undefined ? t('no paid job') : count == null ? t('paid jobs: unknown beforehand')
-        : t(count === 1 ? 'at most 1 paid job' : 'at most {0} paid jobs', count)
-      return new LGraphBadge({text})
-    }
-    node.badges?.push(badge)
+    // After an undo Vue still asks the badge of the node that is gone.
+    let place
+    node.badges?.push(() => {
+      if (node.graph) place = placeOf(node)
+      return new LGraphBadge({text: said(place)})
+    })
     chain(node, 'onConnectionsChange', reckonSoon)
   },
   afterConfigureGraph: reckonSoon,
   setup() {
-    app.api.addEventListener('execution_error', failed)
-    app.api.addEventListener('progress', stepped)
-    app.api.addEventListener('graphChanged', reckonSoon)
+    const heard = {execution_start: () => run++, execution_error: failed, progress: stepped, graphChanged: reckonSoon, image_mixer_missing: missed}
+    for (const [event, hear] of Object.entries(heard)) app.api.addEventListener(event, hear)
   },
 })

@@ -21,7 +21,7 @@ class Panel {
     this.strip = make('div', {class: 'imx-strip', 'data-scrolls': true, role: 'group', 'aria-label': t('The last seeds')})
     this.element = make('div', {class: 'imx-panel imx-seeds'}, make('div', {class: 'imx-trio'}, this.each, this.keep, this.last), this.strip)
     follow(node, () => this.show())
-    addPanel(app, node, 'seeds', this.element, () => this.height + 12)
+    addPanel(node, 'seeds', this.element, () => this.height + 12)
     this.show()
   }
 
@@ -38,15 +38,15 @@ class Panel {
   }
 
   set(seed, control) {
-    if (seed !== undefined) put(decider(app, this.node, 'seed'), seed)
+    if (seed !== undefined) put(decider(this.node, 'seed'), seed)
     put(this.control, control)
     this.show()
-    changed(app)
+    changed()
   }
 
   show() {
     const {node} = this
-    const linked = !decider(app, node, 'seed')
+    const linked = !decider(node, 'seed')
     for (const button of [this.each, this.keep, ...this.strip.children]) button.disabled = linked
     this.last.disabled = linked || !this.history.length
     this.each.setAttribute('aria-pressed', this.control?.value === 'randomize')
@@ -57,7 +57,7 @@ class Panel {
     const before = this.known
     this.known = known
     this.strip.replaceChildren(...this.history.map(({seed, image}) =>
-      button(image ? make('img', {src: view(app, image), alt: '', loading: 'lazy', draggable: 'false'}) : '#', () => this.set(seed, 'fixed'),
+      button(image ? make('img', {src: view(image), alt: '', loading: 'lazy', draggable: 'false'}) : '#', () => this.set(seed, 'fixed'),
         {class: 'imx-once', disabled: linked, title: t('seed {0}', seed), 'aria-label': t('Take seed {0}', seed)})))
     if (before !== undefined && node.graph && !app.configuringGraph) grow(node)
   }
@@ -69,7 +69,7 @@ async function note(id) {
     const entry = (await (await app.api.fetchApi(`/history/${id}`)).json())[id]
     if (entry) {
       for (const {id: node, type, seed, image} of seedsOf(entry)) {
-        const panel = panels.get(nodeOf(app, node))
+        const panel = panels.get(nodeOf(node))
         if (panel?.node.type !== type) continue
         panel.node.setProperty(HISTORY, remembered(panel.history, {seed, image}))
         panel.show()
@@ -83,10 +83,10 @@ async function note(id) {
 app.registerExtension({
   name: 'imagemixer.seeds',
   nodeCreated(node) {
-    if (KINDS.includes(node.comfyClass ?? node.type)) panels.set(node, new Panel(node))
+    if (KINDS.includes(node.comfyClass)) panels.set(node, new Panel(node))
   },
   setup() {
-    showOn(app, panels, 'graphChanged')
+    showOn(panels, 'graphChanged')
     app.api.addEventListener('execution_success', ({detail}) => note(detail.prompt_id).catch(() => {}))
   },
 })

@@ -11,9 +11,9 @@ const HEIGHT = 96
 
 /** A widget's number or text; undefined where a link decides and its origin is no plain number. */
 function valueOf(node, name) {
-  const own = decider(app, node, name)
+  const own = decider(node, name)
   if (own) return own.value
-  const from = origin(app, node, inputOf(node, name))?.node
+  const from = origin(node, inputOf(node, name))?.node
   return /^Primitive/.test(from?.type) ? from.widgets?.[0]?.value : undefined
 }
 
@@ -61,7 +61,7 @@ class Drawing {
     this.element = make('div', {class: 'imx-panel imx-drawing'}, this.picture, this.line)
     this.element.style.minHeight = `${HEIGHT}px`
     follow(node, () => this.show())
-    addPanel(app, node, 'drawing', this.element, () => HEIGHT + 20)
+    addPanel(node, 'drawing', this.element, () => HEIGHT + 20)
     this.show()
   }
 
@@ -87,5 +87,5 @@ app.registerExtension({
   nodeCreated(node) {
     if (KINDS.includes(node.comfyClass)) drawings.set(node, new Drawing(node))
   },
-  setup: () => showOn(app, drawings, 'graphChanged'),
+  setup: () => showOn(drawings, 'graphChanged'),
 })

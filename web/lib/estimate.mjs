@@ -6,102 +6,72 @@ import {sweepRows} from './weights.mjs'
 export const REMOTE = 'ImageMixerRemote'
 const APPENDERS = ['ImageMixerMix', 'ImageMixerAddImage', 'ImageMixerAddText', 'ImageMixerAddURL']
 
-/**
- * The jobs of each paid node of a prompt (API format) that an output needs: a Map of node id to a number or null.
- * `info(type)` gives a node's definition as /object_info does.
- */
-export function paidJobs(prompt, info) {
-  const graph = new Graph(prompt, info)
-  return new Map(
-    graph.needed().filter(id => prompt[id].class_type === REMOTE).map(id => [id, product([graph.images(id), graph.runs(id)])]),
-  )
-}
-
 const linkOf = value =>
   Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && Number.isInteger(value[1]) ? value : null
 
 const product = numbers => (numbers.includes(0) ? 0 : numbers.includes(null) ? null : numbers.reduce((a, b) => a * b, 1))
 
-class Graph {
-  constructor(prompt, info) {
-    this.prompt = prompt
-    this.info = type => info(type) ?? {}
-  }
-
-  /** The nodes that some output node needs. */
-  needed() {
-    const found = new Set()
-    const visit = id => {
-      if (found.has(id) || !this.prompt[id]) return
-      found.add(id)
-      for (const value of Object.values(this.prompt[id].inputs)) if (linkOf(value)) visit(value[0])
-    }
-    for (const [id, node] of Object.entries(this.prompt)) if (this.info(node.class_type).output_node) visit(id)
-    return [...found]
-  }
+/**
+ * The jobs of each paid node of a prompt (API format) that an output needs: a Map of node id to a number or null.
+ * `info(type)` gives a node's definition as /object_info does.
+ */
+export function paidJobs(prompt, info) {
+  const infoOf = id => info(prompt[id].class_type) ?? {}
+  const links = id => Object.values(prompt[id].inputs).map(linkOf).filter(link => prompt[link?.[0]])
 
   /** The node and its id at an input, where one is linked. */
-  at(id, name) {
-    const link = linkOf(this.prompt[id].inputs[name])
-    return link && this.prompt[link[0]] ? {id: link[0], ...this.prompt[link[0]]} : null
+  const at = (id, name) => {
+    const [from] = linkOf(prompt[id].inputs[name]) ?? []
+    return prompt[from] && {id: from, ...prompt[from]}
   }
 
-  /** Variants times samples of the recipe that an engine gets. */
-  images(id) {
-    const recipe = this.at(id, 'recipe')
-    if (recipe?.class_type !== 'ImageMixerRecipe') return null
-    return product([this.rows(recipe.id), this.number(recipe.id, 'samples')])
+  /** A whole number of a widget, or of a node that holds nothing but one. */
+  const number = (id, name) => {
+    const {required, optional} = infoOf(id).input ?? {}
+    const value = prompt[id].inputs[name] ?? ({...required, ...optional})[name]?.[1]?.default
+    if (Number.isInteger(value)) return value
+    const origin = linkOf(value) && at(id, name)
+    return origin?.class_type === 'PrimitiveInt' ? number(origin.id, 'value') : null
+  }
+
+  const weights = id => {
+    const {id: from, class_type: type, inputs} = at(id, 'weights') ?? {}
+    if (type === 'ImageMixerWeights') return 1
+    if (type === 'ImageMixerBlendWeights') return number(from, 'variants')
+    if (type !== 'ImageMixerSweepWeights' || typeof inputs.pattern !== 'string') return null
+    const numbers = ['variants', 'ingredients'].map(name => number(from, name))
+    return numbers.includes(null) ? null : sweepRows(inputs.pattern, ...numbers)
   }
 
   /** The rows of the mix at a node's input: all that have several have as many. */
-  rows(id) {
-    let most = 1
-    for (let link = linkOf(this.prompt[id].inputs.mix); link; link = linkOf(this.prompt[link[0]].inputs.mix)) {
-      const node = this.prompt[link[0]]
-      if (!node || !APPENDERS.includes(node.class_type)) return null
-      if (!('weights' in node.inputs)) continue
-      const rows = this.weights(link[0])
-      if (rows == null) return null
-      most = Math.max(most, rows)
-    }
-    return most
-  }
-
-  weights(id) {
-    const origin = this.at(id, 'weights')
-    if (origin?.class_type === 'ImageMixerWeights') return 1
-    if (origin?.class_type === 'ImageMixerBlendWeights') return this.number(origin.id, 'variants')
-    if (origin?.class_type !== 'ImageMixerSweepWeights') return null
-    const pattern = origin.inputs.pattern
-    const [variants, ingredients] = ['variants', 'ingredients'].map(name => this.number(origin.id, name))
-    return typeof pattern === 'string' && variants != null && ingredients != null ? sweepRows(pattern, variants, ingredients) : null
+  const rows = id => {
+    if (!linkOf(prompt[id].inputs.mix)) return 1
+    const mix = at(id, 'mix')
+    if (!APPENDERS.includes(mix?.class_type)) return null
+    const both = [rows(mix.id), 'weights' in mix.inputs ? weights(mix.id) : 1]
+    return both.includes(null) ? null : Math.max(...both)
   }
 
   /** How often a node runs: once for each item of the longest list among its inputs. */
-  runs(id) {
-    if (this.info(this.prompt[id].class_type).is_input_list) return 1
-    const lengths = Object.values(this.prompt[id].inputs).map(linkOf).filter(Boolean).map(link => this.list(...link))
+  const runs = id => {
+    const lengths = infoOf(id).is_input_list ? [] : links(id).map(([from, slot]) => list(from, slot))
     return lengths.includes(null) ? null : Math.max(1, ...lengths)
   }
 
   /** How many items come out of an output over all runs of its node. */
-  list(id, slot) {
-    const node = this.prompt[id]
-    if (!node) return 1
-    const runs = this.runs(id)
-    if (!this.info(node.class_type).output_is_list?.[slot]) return runs
-    return node.class_type === 'ImageMixerSeedSequence' ? product([runs, this.number(id, 'count')]) : null
+  const list = (id, slot) => {
+    if (!infoOf(id).output_is_list?.[slot]) return runs(id)
+    return prompt[id].class_type === 'ImageMixerSeedSequence' ? product([runs(id), number(id, 'count')]) : null
   }
 
-  /** A whole number of a widget, or of a node that holds nothing but one. */
-  number(id, name) {
-    const node = this.prompt[id]
-    const {required = {}, optional = {}} = this.info(node.class_type).input ?? {}
-    const value = node.inputs[name] ?? (required[name] ?? optional[name])?.[1]?.default
-    if (linkOf(value)) {
-      const origin = this.at(id, name)
-      return origin?.class_type === 'PrimitiveInt' ? this.number(origin.id, 'value') : null
-    }
-    return Number.isInteger(value) ? value : null
+  /** Variants times samples of the recipe that an engine gets, each time it runs. */
+  const jobs = id => {
+    const recipe = at(id, 'recipe')
+    const images = recipe?.class_type === 'ImageMixerRecipe' ? [rows(recipe.id), number(recipe.id, 'samples')] : [null]
+    return product([...images, runs(id)])
   }
+
+  const needed = new Set(Object.keys(prompt).filter(id => infoOf(id).output_node))
+  for (const id of needed) for (const [from] of links(id)) needed.add(from)
+  return new Map([...needed].filter(id => prompt[id].class_type === REMOTE).map(id => [id, jobs(id)]))
 }

@@ -21,6 +21,10 @@ function row({name, has_key: has}, api) {
   const field = make('input', {
     type: 'password', autocomplete: 'off', spellcheck: 'false', class: 'imx-secret',
     'aria-label': t('Key of {0}', name), placeholder: t('paste a key'),
+    onkeydown: event => {
+      event.stopPropagation()
+      if (event.key === 'Enter') save()
+    },
   })
   const show = set => {
     state.textContent = set ? t('set') : t('not set')
@@ -46,10 +50,6 @@ function row({name, has_key: has}, api) {
   const test = named(t('Test'), () => ask('POST', '/image_mixer/test', {}, () => ''))
   const forget = named(t('Forget'), () =>
     ask('DELETE', ROUTE, {}, ({set}) => (set ? t('The one in the environment stays.') : t('The key is forgotten.'))))
-  field.addEventListener('keydown', event => {
-    event.stopPropagation()
-    if (event.key === 'Enter') save()
-  })
   show(has)
   return make('div', {class: 'imx-key', role: 'group', 'aria-label': name},
     make('div', {class: 'imx-name'}, name, ' ', state), make('div', {class: 'imx-ask'}, field, named(t('Set'), save), test, forget), said)

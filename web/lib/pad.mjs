@@ -8,7 +8,6 @@ const STEP = 0.04
 const ROW = 26
 const RADIUS = 30 // of the polygon, in percent of the stage's height
 const HALF_LINE = 36 // of the line that two pictures have, in percent of the stage's width
-const DOUBLE_MS = 400
 
 const stageFor = count => [0, 0, 76][count] ?? 190 + Math.max(0, count - 6) * 14
 
@@ -96,7 +95,8 @@ export class Pad {
     this.controls = this.pictures.map(({url, label}, i) => {
       const name = t('picture {0}, {1}', i + 1, label)
       const face = () => (url ? make('img', {src: url, alt: '', draggable: 'false'}) : String(i + 1))
-      const corner = button(face(), event => event.detail === 0 && this.alone(i), {
+      // 0 is a key, 2 the second of two clicks.
+      const corner = button(face(), event => event.detail !== 1 && this.alone(i), {
         class: 'imx-corner', title: t('{0}: double-click takes it alone', label), 'aria-label': t('{0} alone', name),
       })
       const range = make('input', {
@@ -166,7 +166,6 @@ export class Pad {
 
   listen() {
     let latest = null
-    let last = {}
     const drag = () => {
       if (!latest) return
       const place = latest
@@ -174,14 +173,7 @@ export class Pad {
       this.wish(rowAt(place, this.places, this.row, this.locked), false)
     }
     this.stage.addEventListener('pointerdown', event => {
-      if (event.button !== 0) return
-      const corner = event.target.closest('.imx-corner')
-      if (corner) {
-        const double = last.corner === corner && event.timeStamp - last.at < DOUBLE_MS
-        last = double ? {} : {corner, at: event.timeStamp}
-        if (double) this.alone(this.controls.findIndex(one => one.corner === corner))
-        return
-      }
+      if (event.button !== 0 || event.target.closest('.imx-corner')) return
       event.preventDefault()
       this.puck.focus({preventScroll: true})
       this.stage.setPointerCapture(event.pointerId)

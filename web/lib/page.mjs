@@ -1,5 +1,5 @@
-// What the extension scripts share of ComfyUI's page: texts, styles, elements, graph, pictures. `app` is handed in, so
-// that tests can import this without the page.
+// What the extension scripts share of ComfyUI's page: texts, styles, elements, graph, pictures. `dress` is handed
+// `app`, so that tests can import this without the page.
 
 /** An element with attributes, listeners (`onclick`) and children. */
 export function make(tag, attributes = {}, ...children) {
@@ -21,6 +21,7 @@ export function attribute(element, name, value) {
   if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value)
 }
 
+let app
 let words = {}
 
 /** `text` in the page's language, with {0}, {1}… filled in. English is the key; see locales/<lang>/main.json. */
@@ -29,11 +30,12 @@ export function t(text, ...values) {
 }
 
 /** Where style sheet, messages and dialogs stand: beside the canvas, so that the page's own document stays as it is. */
-export const home = app => app.canvas.canvas.parentElement
+export const home = () => app.canvas.canvas.parentElement
 
 /** Brings the pack's looks and words to the page. Every selector of the style sheet begins with imx-. */
-export async function dress(app) {
-  home(app).append(make('link', {rel: 'stylesheet', href: new URL('../style.css', import.meta.url).href}))
+export async function dress(page) {
+  app = page
+  home().append(make('link', {rel: 'stylesheet', href: new URL('../style.css', import.meta.url).href}))
   const language = app.ui.settings.getSettingValue('Comfy.Locale') ?? 'en'
   if (language === 'en') return
   const all = await app.api.fetchApi('/i18n').then(reply => reply.json()).catch(() => ({}))
@@ -41,7 +43,7 @@ export async function dress(app) {
 }
 
 /** Lets the page see a change by hand, so that undo and the unsaved mark know of it. */
-export function changed(app) {
+export function changed() {
   app.graph.setDirtyCanvas(true, true)
   app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.()
 }
@@ -57,20 +59,20 @@ export function chain(object, name, after) {
 }
 
 /** Every node of the workflow, in the root graph or a subgraph, that `accept` takes. */
-export function nodes(app, accept) {
+export function nodes(accept) {
   const root = app.rootGraph
   return [root, ...root.subgraphs.values()].flatMap(graph => graph.nodes.filter(accept))
 }
 
 /** What a map by node holds for the nodes of the workflow. */
-export const heldIn = (app, map) => nodes(app, node => map.has(node)).map(node => map.get(node))
+export const heldIn = map => nodes(node => map.has(node)).map(node => map.get(node))
 
 /** Shows anew what a map holds for the nodes of the workflow, at events of the page. */
-export const showOn = (app, map, ...events) =>
-  events.forEach(event => app.api.addEventListener(event, () => heldIn(app, map).forEach(one => one.show())))
+export const showOn = (map, ...events) =>
+  events.forEach(event => app.api.addEventListener(event, () => heldIn(map).forEach(one => one.show())))
 
 /** The node of a run by its id: "7", or "12:7" within subgraph node 12. */
-export function nodeOf(app, id) {
+export function nodeOf(id) {
   let graph = app.rootGraph
   let node = null
   for (const part of String(id).split(':')) {
@@ -79,6 +81,9 @@ export function nodeOf(app, id) {
   }
   return node
 }
+
+/** What a node and those that an undo puts in its place are known by: "7", or the subgraph's id and its own. */
+export const placeOf = node => (node?.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : `${node?.id}`)
 
 export const inputOf = (node, name) => node?.inputs?.find(input => input.name === name)
 export const widgetOf = (node, name) => node?.widgets?.find(widget => widget.name === name)
@@ -97,25 +102,23 @@ export function put(widget, value) {
   widget.callback?.(value)
 }
 
-export const linkOf = (graph, id) => graph?.getLink(id)
-
 /** The subgraph's node whose input a link of its graph stands for, if it does. */
-const hostOf = (app, graph, link) => (Number(link?.origin_id) === -10 ? nodes(app, node => node.subgraph === graph)[0] : null)
+const hostOf = (graph, link) => (Number(link?.origin_id) === -10 ? nodes(node => node.subgraph === graph)[0] : null)
 
 /**
  * Where a node's input comes from: {node, slot}, through reroutes, subgraph inputs and outputs; null where nothing is
  * connected.
  */
-export function origin(app, node, input, depth = 0) {
-  const link = linkOf(node.graph, input?.link)
+export function origin(node, input, depth = 0) {
+  const link = node?.graph?.getLink(input?.link)
   if (!link || depth > 50) return null
   const {origin_id: id, origin_slot: slot} = link
-  const host = hostOf(app, node.graph, link)
-  if (host) return origin(app, host, host.inputs[slot], depth + 1)
+  const host = hostOf(node.graph, link)
+  if (host) return origin(host, host.inputs[slot], depth + 1)
   const from = node.graph.getNodeById(id)
   const graph = from?.subgraph
-  if (graph) return origin(app, {graph}, {link: graph.outputs?.[slot]?.linkIds?.[0]}, depth + 1)
-  if (from?.type === 'Reroute') return origin(app, from, from.inputs?.[0], depth + 1)
+  if (graph) return origin({graph}, {link: graph.outputs?.[slot]?.linkIds?.[0]}, depth + 1)
+  if (from?.type === 'Reroute') return origin(from, from.inputs?.[0], depth + 1)
   return from ? {node: from, slot} : null
 }
 
@@ -123,38 +126,37 @@ export function origin(app, node, input, depth = 0) {
  * The widget that decides an input: the node's own, or the one of a subgraph's node that the input was promoted to;
  * nothing where a link decides.
  */
-export function decider(app, node, name) {
+export function decider(node, name) {
   const input = inputOf(node, name)
   if (input?.link == null) return widgetOf(node, name)
-  const link = linkOf(node.graph, input.link)
-  const host = hostOf(app, node.graph, link)
-  return host && decider(app, host, host.inputs[link.origin_slot].name)
+  const link = node.graph?.getLink(input.link)
+  const host = hostOf(node.graph, link)
+  return host && decider(host, host.inputs[link.origin_slot].name)
 }
 
 /** The address of a picture of the server, small where `small`. */
-export function view(app, {filename, subfolder = '', type = 'output'}, small = true) {
+export function view({filename, subfolder = '', type = 'output'}, small = true) {
   const query = new URLSearchParams({filename, subfolder, type, ...(small ? {preview: 'webp;60'} : {})})
   return app.api.apiURL(`/view?${query}`)
 }
 
 /** What a picture at a node's input shows: {url, label}; no url where its origin has made none yet. */
-export function picture(app, node, input) {
-  const from = origin(app, node, input)
+export function picture(node, input) {
+  const from = origin(node, input)
   if (!from) return {url: null, label: input.name}
   const label = from.node.outputs?.[from.slot]?.label ?? from.node.title ?? from.node.type
   if (/^LoadImage/.test(from.node.type)) {
     const value = widgetOf(from.node, 'image')?.value
     const [, subfolder, filename, type = 'input'] = /^(?:(.*)\/)?([^/]*?)(?: \[(\w+)\])?$/.exec(String(value ?? '')) ?? []
-    if (filename) return {url: view(app, {filename, subfolder, type}), label: filename}
+    if (filename) return {url: view({filename, subfolder, type}), label: filename}
   }
-  const {id, graph} = from.node
-  const made = app.nodeOutputs?.[graph?.isRootGraph === false ? `${graph.id}:${id}` : id]?.images?.[0]
-  return {url: made && view(app, made), label}
+  const made = app.nodeOutputs?.[placeOf(from.node)]?.images?.[0]
+  return {url: made && view(made), label}
 }
 
 /** Adds an element to a node as a widget of a type. `options` are those of the page's own addDOMWidget. */
-export function addElement(app, node, name, type, element, options) {
-  passOn(app, element)
+export function addElement(node, name, type, element, options) {
+  passOn(element)
   keepShown(node, element, name)
   return node.addDOMWidget(name, type, element, {hideOnZoom: false, ...options})
 }
@@ -163,15 +165,14 @@ export function addElement(app, node, name, type, element, options) {
  * Adds an element to a node that is no value of it: not saved and not in the prompt. It must be the node's last widget:
  * front end 1.47 leaves a hole in the saved values where such a widget stands. `height()` is asked in classic mode.
  */
-export function addPanel(app, node, name, element, height) {
+export function addPanel(node, name, element, height) {
   const options = {serialize: false, getMinHeight: height, getValue: () => '', setValue: () => {}}
-  addElement(app, node, name, `image_mixer_${name}`, element, options).serialize = false
+  addElement(node, name, `image_mixer_${name}`, element, options).serialize = false
 }
 
 /** Makes a node at least as large as it must be, `more` pixels higher; one that the person made larger stays so. */
 export function grow(node, more = 0) {
-  const [width, height] = node.computeSize()
-  const wanted = [Math.max(node.size[0], width), Math.max(node.size[1], height + more)]
+  const wanted = [...node.computeSize()].map((least, axis) => Math.max(node.size[axis], least + axis * more))
   if (wanted.some((length, axis) => length > node.size[axis])) node.setSize(wanted)
 }
 
@@ -184,7 +185,7 @@ export function follow(node, show) {
 const classic = () => !LiteGraph.vueNodesMode
 
 /** Passes wheel and middle button on to the classic canvas, which a widget of HTML would keep them from. */
-function passOn(app, element) {
+function passOn(element) {
   element.addEventListener('wheel', event => {
     const scrolls = event.target.closest?.('[data-scrolls]')
     if (classic() && !(scrolls && scrolls.scrollHeight > scrolls.clientHeight)) {

@@ -74,13 +74,12 @@ export function within(point, places) {
   if (places.length < 2) return places[0] ?? [0, 0]
   const edges = places.map((place, i) => [place, places[(i + 1) % places.length]])
   if (places.length > 2 && edges.every(([a, b]) => cross(a, b, point) >= 0)) return point
-  const candidates = edges.map(([a, b]) => {
-    const along = [b[0] - a[0], b[1] - a[1]]
-    const t = ((point[0] - a[0]) * along[0] + (point[1] - a[1]) * along[1]) / (along[0] ** 2 + along[1] ** 2)
-    const s = Math.min(1, Math.max(0, t))
-    return [a[0] + s * along[0], a[1] + s * along[1]]
+  const nearest = edges.map(([a, b]) => {
+    const [x, y] = [b[0] - a[0], b[1] - a[1]]
+    const part = Math.min(1, Math.max(0, ((point[0] - a[0]) * x + (point[1] - a[1]) * y) / (x * x + y * y)))
+    return [a[0] + part * x, a[1] + part * y]
   })
-  return candidates.reduce((best, place) => (distance(place, point) < distance(best, point) ? place : best))
+  return nearest.reduce((best, place) => (distance(place, point) < distance(best, point) ? place : best))
 }
 
 /**

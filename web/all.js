@@ -1,10 +1,14 @@
-// The setting of the service's key: a field that is written and never read.
+// What all nodes here share: looks, words, a width that cuts off neither title nor label; and the setting of the
+// service's key, a field that is written and never read.
 
 import {app} from '../../scripts/app.js'
 import {keyForm} from './lib/key.mjs'
+import {dress} from './lib/page.mjs'
+
+const WIDTH = 300
 
 app.registerExtension({
-  name: 'imagemixer.key',
+  name: 'imagemixer.all',
   settings: [
     {
       id: 'ImageMixer.Key',
@@ -15,4 +19,8 @@ app.registerExtension({
       type: () => keyForm(app),
     },
   ],
+  init: () => dress(app),
+  nodeCreated(node) {
+    if (node.comfyClass?.startsWith('ImageMixer') && node.size[0] < WIDTH) node.setSize([WIDTH, node.size[1]])
+  },
 })
