@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -129,30 +128,18 @@ class Desk:
         return told({"status": "success", "output": [f"{BASE}/up/{self.uploads}.png"]})
 
 
-class Scene:
-    """An engine at a desk, both with clocks that run PACE times as fast.
-
-    `later` is how much time has passed besides, and `ahead` how far the time of day is wrong.
-    """
+class Scene(harness.Clocks):
+    """An engine at a desk, both with clocks that run PACE times as fast."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(PACE)
         self.folder, self.desk = folder, Desk()
-        self.ahead, self.later, self.key, self.results = 0.0, 0.0, harness.KEY, 2_000_000_000
+        self.key, self.results = harness.KEY, 2_000_000_000
         self.endpoint: Fields = {"timeouts": TIMES}
-
-    def clock(self) -> float:
-        return time.monotonic() * PACE
-
-    def wall(self) -> float:
-        return 1_000_000.0 + self.ticks() + self.ahead
-
-    def ticks(self) -> float:
-        return self.clock() + self.later
 
     def engine(self) -> Engine:
         settings = replace(harness.endpoints(BASE, **self.endpoint), results_bytes=self.results)
-        return harness.engine(BASE, self.folder, settings, self.key, wall=self.wall, ticks=self.ticks, clock=self.clock,
-                              sleep=lambda seconds: time.sleep(seconds / PACE), transport=self.desk)
+        return harness.engine(BASE, self.folder, settings, self.key, transport=self.desk, **self.given())
 
     def run(self, order: Order) -> Outcome:
         return self.engine().run(order)

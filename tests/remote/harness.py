@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,35 @@ from PIL import Image
 
 KEY = "demo-key-0000"
 QUICK = Timeouts(connect=10.0, read=10.0, submit=10.0, call=10.0, job=20.0, download=10.0, queue=10.0)
+
+
+class Clocks:
+    """The clocks of an engine that runs `pace` times as fast as the world.
+
+    `later` is how much time has passed besides, and `ahead` how far the time of day is wrong, in seconds.
+    """
+
+    def __init__(self, pace: float) -> None:
+        self.pace, self.later, self.ahead = pace, 0.0, 0.0
+
+    def clock(self) -> float:
+        """What waiting goes by."""
+        return time.monotonic() * self.pace
+
+    def ticks(self) -> float:
+        """The monotonic clock of the journal."""
+        return self.clock() + self.later
+
+    def wall(self) -> float:
+        """The time of day."""
+        return 1_000_000.0 + self.ticks() + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds / self.pace)
+
+    def given(self) -> dict[str, Any]:
+        """All of them, as `engine` takes them."""
+        return {"clock": self.clock, "ticks": self.ticks, "wall": self.wall, "sleep": self.sleep}
 
 
 def picture(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 64)) -> Picture:
@@ -76,8 +106,6 @@ def endpoints(base: str, **changes: Any) -> Settings:
 
 def engine(base: str, folder: Path, settings: Settings | None = None, key: str = KEY, **more: Any) -> Engine:
     """An engine whose files lie in `folder`. Several may share one."""
-    import time
-
     settings = settings or endpoints(base)
     return Engine(
         settings, Credentials(folder / "keys.json", {"MODELSLAB_API_KEY": key} if key else {}),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import random
 import sqlite3
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +22,16 @@ PACE = 20.0
 MINUTE = 60.0
 
 
-@dataclass
-class Scene:
-    """A service whose clock, and the engine's, run PACE times as fast.
+class Scene(harness.Clocks):
+    """A service whose clock, and the engine's, run PACE times as fast."""
 
-    `later` is how much time has passed besides, and `ahead` how far the time of day is wrong.
-    """
+    def __init__(self, folder: Path, service: Service, **settings: Any) -> None:
+        super().__init__(PACE)
+        self.folder, self.service, self.settings = folder, service, settings
 
-    folder: Path
-    service: Service
-    ahead: float = 0.0
-    later: float = 0.0
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def clock(self) -> float:
-        return time.monotonic() * PACE
-
-    def wall(self) -> float:
-        return 1_000_000.0 + self.ticks() + self.ahead
-
-    def ticks(self) -> float:
-        return self.clock() + self.later
-
-    def engine(self) -> Engine:
-        settings = harness.endpoints(self.service.base, **self.settings)
-        return harness.engine(self.service.base, self.folder, settings, wall=self.wall, ticks=self.ticks, clock=self.clock,
-                              sleep=lambda seconds: time.sleep(seconds / PACE))
+    def engine(self, **caps: int) -> Engine:
+        settings = replace(harness.endpoints(self.service.base, **self.settings), **caps)  # type: ignore[arg-type]
+        return harness.engine(self.service.base, self.folder, settings, **self.given())
 
     def run(self, order: Order) -> Any:
         return self.engine().run(order)
@@ -195,7 +178,7 @@ def test_the_list_is_read_back_to_what_was_known(scene: Scene) -> None:
     scene.service.state.faults += [Fault("mix", "reset", taken=True), Fault("list", "answer", 500, times=9)]
     scene.unknown(order(SEED))
     scene.service.state.faults.clear()
-    elsewhere = Scene(scene.folder / "elsewhere", scene.service, settings={"jobs_in_flight": 20})
+    elsewhere = Scene(scene.folder / "elsewhere", scene.service, jobs_in_flight=20)
     for first in (100, 200):
         elsewhere.run(order(first, samples=35))
     assert scene.run(order(SEED)).images == (harness.rendered(order(SEED).recipe),)
@@ -271,11 +254,8 @@ def test_attempts_count_against_the_caps(scene: Scene) -> None:
     scene.service.state.manners.hides_meta = True
     scene.service.state.faults.append(Fault("mix", "reset", taken=True))
     scene.unknown(order(SEED))
-    settings = replace(harness.endpoints(scene.service.base), max_jobs_per_day=1)
-    engine = harness.engine(scene.service.base, scene.folder, settings, wall=scene.wall, ticks=scene.ticks, clock=scene.clock,
-                            sleep=lambda seconds: time.sleep(seconds / PACE))
     with pytest.raises(EngineError, match="max_jobs_per_day"):
-        engine.run(order(SEED, pay_again=1))
+        scene.engine(max_jobs_per_day=1).run(order(SEED, pay_again=1))
     assert scene.paid == 1
 
 
