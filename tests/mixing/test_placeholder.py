@@ -15,7 +15,7 @@ LONG = (
     'modelslab v6 says that job 18273645 failed: "CUDA out of memory". It was paid for. Queue again to ask for it once '
     "more, or raise pay_again to pay for another. See https://example.com/" + "a" * 80
 )
-CHINESE = "服务没有给出这张图片：任务失败，可能已经付费。请再次排队以免费询问，或将 pay_again 加一后再付一次。"
+CHINESE = 8 * "\u8bf7\u518d\u6b21\u6392\u961f\uff0c" + "pay_again"
 SIZES = [(512, 512), (256, 256), (1024, 640), (64, 64), (640, 64), (64, 640)]
 
 
