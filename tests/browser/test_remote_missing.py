@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from image_mixer.tests.browser.graphs import Link, Spec, build
 from image_mixer.tests.browser.pages import MODES, RUN_MS, ComfyPage, comfy_page
 from image_mixer.tests.service.app import Service
 from image_mixer.tests.service.state import Fault
+from image_mixer.tools.comfy_tool.locales import FOLDER
 from image_mixer.tools.comfy_tool.server import Server
 from playwright.sync_api import Browser
 
@@ -18,8 +20,8 @@ LINKS: list[Link] = [
     ("engine", 0, "save", "images"), ("engine", 1, "save", "report"),
 ]
 LACKING = "at most 2 paid jobs · 2 missing · pay again: 2 jobs"
-ALWAYS = 10**6
 NOTHING_LACKING = "at most 2 paid jobs"
+ALWAYS = 10**6
 
 _WATCH = """
 () => {
@@ -196,4 +198,6 @@ def test_the_badge_speaks_chinese(browser: Browser, server: Server, failing: Ser
     with comfy_page(browser, server, "vue", locale="zh") as shown:
         ids = paid(shown, "placeholder")
         shown.run()
-        sees(shown, ids["engine"], "最多 2 个付费任务 · 缺 2 张 · 再次付费：2 个任务")
+        said = json.loads((FOLDER / "zh" / "main.json").read_text(encoding="utf-8"))["imageMixer"]
+        texts = ("at most {0} paid jobs", "{0} missing", "pay again: {0} jobs")
+        sees(shown, ids["engine"], " · ".join(said[text].format(2) for text in texts))
