@@ -180,9 +180,11 @@ async def _outcome(order: Order, node_id: str) -> Outcome:
 
 
 def _tell_missing(latest: list[Progress], node_id: str) -> None:
-    last = latest[-1] if latest else Progress(0, 0, "")
-    told = {"node": node_id, "missing": last.missing, "jobs": last.jobs_again}
-    PromptServer.instance.send_sync(MISSING_EVENT, told)
+    """Tell the page that queued the run, if the run came so far as to know."""
+    last = latest[-1] if latest else None
+    if last is not None and last.done == last.total:
+        told = {"node": node_id, "missing": last.missing, "jobs": last.jobs_again}
+        PromptServer.instance.send_sync(MISSING_EVENT, told, PromptServer.instance.client_id)
 
 
 def _event_of(future: futures.Future[Outcome]) -> asyncio.Event:
