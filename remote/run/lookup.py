@@ -140,15 +140,15 @@ def _seconds_left(context: RunContext, row: Job) -> float:
 
 def _shows_both_sides(context: RunContext, row: Job, reading: Reading) -> bool:
     """Whether the list shows jobs of ours from before and after: then it is this account's, and not behind."""
-    before, after = context.journal.neighbours(row)
+    before, after = context.journal.accounts.neighbours(row)
     return bool(before & reading.ids) and bool(after & reading.ids)
 
 
 def _read(context: RunContext, row: Job) -> Reading | None:
     """Read the list back to what was known before the job was sent, and adopt every lost job that it proves."""
     journal, account = context.journal, context.client.endpoint.account
-    newest = journal.newest_id(account, row.sent)
-    oldest = journal.newest_id(account, min([row.sent, *(other.sent for other in journal.unsettled(account))]))
+    newest = journal.accounts.newest_id(account, row.sent)
+    oldest = journal.accounts.newest_id(account, min([row.sent, *(other.sent for other in journal.accounts.unsettled(account))]))
     reading, unknown = Reading(), []
     for page in range(1, PAGES + 1):
         listed = context.client.listed(page)
@@ -194,15 +194,15 @@ def _judge(
     Note it as open if it may be that of `row`, which one that `is_older` than its intent cannot.
     """
     journal, account, job = context.journal, context.client.endpoint.account, str(item["id"])
-    if job in journal.known_ids(account):
+    if job in journal.accounts.known_ids(account):
         return fetches
     meta = item.get("meta")
     if not (isinstance(meta, dict) and meta) and fetches:
         answer = context.client.fetch(job, None)
         fetches, meta = fetches - 1, answer.meta if isinstance(answer, Done) else {}
     meta = meta if isinstance(meta, dict) else {}
-    named, sent = marks(meta), journal.sent_requests(account)
-    for one in journal.unsettled(account):
+    named, sent = marks(meta), journal.accounts.sent_requests(account)
+    for one in journal.accounts.unsettled(account):
         if one.state != "unknown" and one.identity != row.identity:
             continue  # its own answer is still awaited
         proved = not named and verdict(meta, one.fields, one.own, _alike(one, sent)) == "ours"

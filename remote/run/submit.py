@@ -150,7 +150,7 @@ def _is_anothers(
     An equal request may be answered from the service's own cache, with the id of before: then its pictures are right.
     """
     others = [
-        row for row in context.journal.accepted_as(context.client.endpoint.account, str(answer.id))
+        row for row in context.journal.accounts.accepted_as(context.client.endpoint.account, str(answer.id))
         if row.identity != attempt.identity
     ]
     if not others or any(row.fields == request["fields"] for row in others):

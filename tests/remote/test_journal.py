@@ -158,7 +158,7 @@ def test_an_id_may_be_answered_twice(tmp_path: Path, wall: Wall) -> None:
     journal.reserve([new("x"), new("y")], "r", CAPS, journal.new_owner())
     for identity in ("x", "y"):
         journal.accept(identity, "5", None, None, ())
-    assert sorted(row.identity for row in journal.accepted_as("host KEY", "5")) == ["x", "y"]
+    assert sorted(row.identity for row in journal.accounts.accepted_as("host KEY", "5")) == ["x", "y"]
 
 
 def test_uploads_are_reused_for_a_while(tmp_path: Path, wall: Wall) -> None:
