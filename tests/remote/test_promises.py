@@ -19,7 +19,7 @@ import pytest
 from image_mixer.mixing.errors import EngineError, MixError
 from image_mixer.remote.endpoints import Timeouts
 from image_mixer.remote.engine import Outcome
-from image_mixer.remote.store.journal import Journal
+from image_mixer.remote.store.accounts import Accounts
 from image_mixer.remote.transport import NotSent, Reply
 from image_mixer.tests.remote import desk
 from image_mixer.tests.remote.desk import BASE, BROKEN, FAILED, PLAIN, Fields, Scene, order, png, told
@@ -105,10 +105,10 @@ def test_a_fetch_that_answers_for_another_job_is_not_believed(scene: Scene) -> N
 
 def test_one_id_for_two_jobs_at_once_is_not_believed_twice(scene: Scene, monkeypatch: Any) -> None:
     """Both answers are read before either is written down; the second id cannot be that of another seed's job."""
-    both, asked, first = threading.Barrier(2), Journal.accepted_as, threading.Lock()
+    both, asked, first = threading.Barrier(2), Accounts.accepted_as, threading.Lock()
 
-    def accepted_as(journal: Journal, account: str, job: str) -> Any:
-        found = asked(journal, account, job)
+    def accepted_as(accounts: Accounts, account: str, job: str) -> Any:
+        found = asked(accounts, account, job)
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait(0.5)
         return found
@@ -118,7 +118,7 @@ def test_one_id_for_two_jobs_at_once_is_not_believed_twice(scene: Scene, monkeyp
             scene.desk.take(fields)
             return told({"status": "processing", "id": min(scene.desk.jobs), "eta": 1})
 
-    monkeypatch.setattr(Journal, "accepted_as", accepted_as)
+    monkeypatch.setattr(Accounts, "accepted_as", accepted_as)
     scene.desk.mix = mix
     found = samples(scene.tried(order(5, samples=2, when_missing="placeholder")), 5)
     assert in_place_or_missing(found, [0, 1]), found
