@@ -53,7 +53,9 @@ def test_two_pictures_become_one_with_their_report_in_the_png(live: Live) -> Non
     report = json.loads(picture.text["image_mixer_report"])
     assert report == report_of(outputs)
     assert report["engine"] == "local" and report["details"]["method"] == "image mixer"
-    assert report["images"] == [{"variant": 0, "sample": 0, "seed": 1, "weights": [0.5, 0.7]}]
+    assert report["images"] == [
+        {"variant": 0, "sample": 0, "seed": 1, "weights": [0.5, 0.7], "missing": "", "uncertain": False}
+    ]
     assert str(live.server.base) not in json.dumps(picture.text)
 
 
