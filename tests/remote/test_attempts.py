@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 from image_mixer.mixing.errors import EngineError
+from image_mixer.remote.endpoints import Timeouts
 from image_mixer.remote.engine import Engine, Order
 from image_mixer.remote.errors import NotDelivered, PicturesMissing, UnknownOutcome
 from image_mixer.tests.remote import harness
 from image_mixer.tests.service.app import Service
 from image_mixer.tests.service.state import Fault, Manners
 
-PACE = 20.0
+PACE = 80.0
+LONG = 2000.0
+TIMES = Timeouts(connect=LONG, read=LONG, submit=LONG, call=LONG, job=LONG, download=LONG, queue=LONG)
 MINUTE = 60.0
 
 
@@ -30,7 +33,7 @@ class Scene(harness.Clocks):
         self.folder, self.service, self.settings = folder, service, settings
 
     def engine(self, **caps: int) -> Engine:
-        settings = replace(harness.endpoints(self.service.base, **self.settings), **caps)  # type: ignore[arg-type]
+        settings = replace(harness.endpoints(self.service.base, **{"timeouts": TIMES, **self.settings}), **caps)  # type: ignore[arg-type]
         return harness.engine(self.service.base, self.folder, settings, **self.given())
 
     def run(self, order: Order) -> Any:
