@@ -132,12 +132,12 @@ class Engine:
             reused |= state.reused
             self._results.trim(self._kept(jobs, endpoint, order.take))
         missing = missing_pictures(jobs, images, state)
-        told = {i: tell_of(job, self._journal, endpoint, order.take, i in reused, missing) for i, job in unique.items()}
         again = jobs_again(list(unique.values()), missing)
         text = f"{len(missing)} missing" if missing else f"done in {self._clock() - begun:.0f} s"
         progress(Progress(len(unique), len(unique), text, len(missing), again))
         if missing:
             _stop_if_told(order, missing, sum(len(job.images) for job in jobs), again, state)
+        told = {i: tell_of(job, self._journal, endpoint, order.take, i in reused, missing) for i, job in unique.items()}
         report = report_of(order.recipe, endpoint, jobs, told, self._clock() - begun)
         placed = {index: data for job in jobs for index, data in _places(job, images.get(job.identity))}
         return Outcome(tuple(placed[index] for index in sorted(placed)), report, missing, again)

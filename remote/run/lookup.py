@@ -165,9 +165,9 @@ def _read(context: RunContext, row: Job) -> Reading | None:
         if not fresh:
             break  # a list that gives the same page for ever, or ends before all that it says there is
         context.waiter.look()
-    fetches = FETCHES
+    fetches, sent = FETCHES, journal.accounts.sent_requests(account) if unknown else []
     for item in reversed(unknown):  # the lost job is likely to be the first one after its intent
-        fetches = _judge(context, row, item, reading, fetches, is_older=_is_at_most(item["id"], newest))
+        fetches = _judge(context, row, item, reading, fetches, sent, is_older=_is_at_most(item["id"], newest))
         context.waiter.look()
     return reading
 
@@ -187,9 +187,10 @@ def _is_at_most(job: str, number: int) -> bool:
 
 
 def _judge(
-    context: RunContext, row: Job, item: dict[str, Any], reading: Reading, fetches: int, is_older: bool
+    context: RunContext, row: Job, item: dict[str, Any], reading: Reading, fetches: int, sent: list[tuple[str, Any]],
+    is_older: bool,
 ) -> int:
-    """Adopt a listed job if it is one that was lost; give the fetches that are left.
+    """Adopt a listed job if it is one that was lost, told from all that were `sent`; give the fetches that are left.
 
     Note it as open if it may be that of `row`, which one that `is_older` than its intent cannot.
     """
@@ -201,7 +202,7 @@ def _judge(
         answer = context.client.fetch(job, None)
         fetches, meta = fetches - 1, answer.meta if isinstance(answer, Done) else {}
     meta = meta if isinstance(meta, dict) else {}
-    named, sent = marks(meta), journal.accounts.sent_requests(account)
+    named = marks(meta)
     for one in journal.accounts.unsettled(account):
         if one.state != "unknown" and one.identity != row.identity:
             continue  # its own answer is still awaited
