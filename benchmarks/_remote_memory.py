@@ -51,7 +51,10 @@ def peak_per_picture(base: Path, variants: int, samples: int) -> float:
         control(address, took=[0.05], queue_limit=JOBS_IN_FLIGHT)
         size = {"width": SIDE, "height": SIDE, "samples": samples}
         prompt = remote_graph(mix={"weights": ["rows", 0]}, recipe=size) | graph(
-            rows=("ImageMixerBlendWeights", {"from": "1, 0.1", "to": "0.1, 1", "variants": variants, "easing": "linear"}),
+            rows=(
+                "ImageMixerBlendWeights",
+                {"from": "1, 0.1", "to": "0.1, 1", "variants": variants, "easing": "linear"},
+            ),
         )
         with Server(base=base, env=service.ENVIRONMENT) as server:
             live = Live(server)

@@ -114,7 +114,9 @@ def unclip(count: int) -> dict[str, Any]:
 
 
 SCENES: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
-    "redux": (redux, 16), "reference": (reference, 16), "unclip": (unclip, 4)
+    "redux": (redux, 16),
+    "reference": (reference, 16),
+    "unclip": (unclip, 4),
 }
 """What makes the cases of each method, and the channels of its latents."""
 

@@ -42,7 +42,12 @@ def prompt(way: str, seed: int, steps: int) -> dict[str, Any]:
     local, remote = local_graph(), remote_graph()
     both = {name: remote[name] for name in ("a", "b", "mix", "recipe")}
     both["recipe"]["inputs"] |= {
-        "prompt": "rose", "width": SIDE, "height": SIDE, "steps": steps, "seed": seed, "samples": 1,
+        "prompt": "rose",
+        "width": SIDE,
+        "height": SIDE,
+        "steps": steps,
+        "seed": seed,
+        "samples": 1,
     }
     if way != "remote":
         both |= {name: local[name] for name in ("models", "local")} | {"save local": local["save"]}
@@ -63,7 +68,9 @@ def seconds(live: Any, graph: dict[str, Any]) -> float:
 def take(address: str, each: float) -> None:
     """Tells the stand-in how many seconds a job takes."""
     body = json.dumps({"took": [each], "queue_limit": 20}).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{address}/control/manners", body, method="POST"), timeout=10).close()
+    urllib.request.urlopen(
+        urllib.request.Request(f"{address}/control/manners", body, method="POST"), timeout=10
+    ).close()
 
 
 def measured(live: Any, address: str) -> dict[str, list[float]]:

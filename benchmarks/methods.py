@@ -56,7 +56,9 @@ class Scene:
         """(model, positive, negative) without a mix."""
         return self.model, self.text, self.text
 
-    def mixed(self, weights: tuple[float, ...], combine: str, first: int = 0, before: Any = None) -> tuple[Any, Any, Any]:
+    def mixed(
+        self, weights: tuple[float, ...], combine: str, first: int = 0, before: Any = None
+    ) -> tuple[Any, Any, Any]:
         """(model, positive, negative) with a mix of so many pictures, applied to `before` or to the plain model."""
         import torch
         from image_mixer.local import engine
@@ -96,7 +98,9 @@ def forward_of(
         guider.set_conds(positive, negative)
         guider.set_cfg(guidance)
         sampler = comfy.samplers.KSAMPLER(once)
-        guider.sample(torch.zeros_like(x), torch.zeros_like(x), sampler, torch.tensor([noisiest, 0.0]), disable_pbar=True, seed=0)
+        guider.sample(
+            torch.zeros_like(x), torch.zeros_like(x), sampler, torch.tensor([noisiest, 0.0]), disable_pbar=True, seed=0
+        )
 
     return run
 

@@ -85,7 +85,9 @@ def drag_frames(browser: Browser, server: Server) -> dict[str, Any]:
             mouse.up()
             frames: list[float] = sorted(shown.page.evaluate("() => window.frames_"))
             assert len(frames) > MOVES / 2, f"{len(frames)} frames in {mode}"
-            print(f"{mode}: {len(frames)} frames, median {frames[len(frames) // 2]:.2f} ms, longest {frames[-1]:.2f} ms")
+            print(
+                f"{mode}: {len(frames)} frames, median {frames[len(frames) // 2]:.2f} ms, longest {frames[-1]:.2f} ms"
+            )
             worst = max(worst, frames[int(0.95 * (len(frames) - 1))])
     return {"drag_frame_ms": figure(worst, "<= 4", "ms")}
 

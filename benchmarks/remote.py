@@ -51,8 +51,22 @@ class Sizes:
     servers: int = 1
 
 
-QUICK = Sizes(jobs=(0.2,), eta_factors=(1.0,), poll_every=0.5, in_flight=2, scheduled=4, scheduled_seconds=0.2,
-              upload_seconds=0.1, beside_seconds=0.3, beside_jobs=1, pairs=2, reuses=1, variants=2, samples=1, servers=3)
+QUICK = Sizes(
+    jobs=(0.2,),
+    eta_factors=(1.0,),
+    poll_every=0.5,
+    in_flight=2,
+    scheduled=4,
+    scheduled_seconds=0.2,
+    upload_seconds=0.1,
+    beside_seconds=0.3,
+    beside_jobs=1,
+    pairs=2,
+    reuses=1,
+    variants=2,
+    samples=1,
+    servers=3,
+)
 
 
 def alias() -> None:
@@ -109,14 +123,21 @@ def plain_polling(sizes: Sizes) -> float:
     def one(seconds: float) -> None:
         transport = RequestsTransport()
         with Service(manners=Manners(took=[seconds])).start() as service:
+
             def post(path: str, **fields: Any) -> dict[str, Any]:
                 body = json.dumps({"key": harness.KEY, **fields}).encode()
                 answer: dict[str, Any] = json.loads(transport(Call("POST", f"{service.base}/api/v6{path}", body)).body)
                 return answer
 
             begun = time.monotonic()
-            job = post("/image_editing/img_mixer", prompt="p", init_image=["https://a.example/1.png"], width=256,
-                       height=256, samples=1)
+            job = post(
+                "/image_editing/img_mixer",
+                prompt="p",
+                init_image=["https://a.example/1.png"],
+                width=256,
+                height=256,
+                samples=1,
+            )
             answer = job
             while answer["status"] != "success":
                 time.sleep(sizes.poll_every)
@@ -203,8 +224,11 @@ def beside_local(folder: Path, sizes: Sizes) -> list[float]:
                 order = (False, True) if number % 2 else (True, False)
                 took = {beside: sampling(steps, beside) for beside in order}
                 pairs.append((took[True], took[False]))
-    print(f"beside_local: {steps} steps, seconds beside and alone: "
-          + ", ".join(f"{beside:.2f} {alone:.2f}" for beside, alone in pairs), file=sys.stderr)
+    print(
+        f"beside_local: {steps} steps, seconds beside and alone: "
+        + ", ".join(f"{beside:.2f} {alone:.2f}" for beside, alone in pairs),
+        file=sys.stderr,
+    )
     return [beside / alone for beside, alone in pairs]
 
 
@@ -239,11 +263,16 @@ def measured(folder: Path, sizes: Sizes) -> list[tuple[str, float, str | None, s
         peak = pool.submit(_remote_memory.peak_per_picture, folder / "memory", sizes.variants, sizes.samples)
     low, middle, high = statistics.quantiles(ratios.result(), n=4)
     return [
-        ("overhead_s", ours, "<= 0.4", "s"), ("calls_per_job", calls, "<= 20", "calls"),
-        ("poll_advantage", theirs / ours, ">= 5", "times"), ("upload4_ratio", upload, "<= 1.5", "times"),
-        ("schedule_ratio", schedule, "<= 1.1", "times"), ("beside_local_ratio", middle, "<= 1.05", "times"),
-        ("beside_local_quartile1", low, None, "times"), ("beside_local_quartile3", high, None, "times"),
-        ("reuse_s", again.result(), "<= 0.5", "s"), ("peak_mb_per_picture", peak.result(), "<= 4.72", "MB"),
+        ("overhead_s", ours, "<= 0.4", "s"),
+        ("calls_per_job", calls, "<= 20", "calls"),
+        ("poll_advantage", theirs / ours, ">= 5", "times"),
+        ("upload4_ratio", upload, "<= 1.5", "times"),
+        ("schedule_ratio", schedule, "<= 1.1", "times"),
+        ("beside_local_ratio", middle, "<= 1.05", "times"),
+        ("beside_local_quartile1", low, None, "times"),
+        ("beside_local_quartile3", high, None, "times"),
+        ("reuse_s", again.result(), "<= 0.5", "s"),
+        ("peak_mb_per_picture", peak.result(), "<= 4.72", "MB"),
     ]
 
 
@@ -255,9 +284,14 @@ def main() -> None:
     alias()
     with tempfile.TemporaryDirectory() as name:
         figures = measured(Path(name), QUICK if quick else Sizes())
-    print(json.dumps({
-        name: {"value": round(value, 3), "aim": None if quick else aim, "unit": unit} for name, value, aim, unit in figures
-    }))
+    print(
+        json.dumps(
+            {
+                name: {"value": round(value, 3), "aim": None if quick else aim, "unit": unit}
+                for name, value, aim, unit in figures
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

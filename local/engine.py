@@ -177,7 +177,9 @@ def _unused(method: Method, recipe: Recipe, models: Models, options: Options) ->
     if method.prompt_is_ingredient or not prompts.is_distilled(models.model):
         return []
     if recipe.negative_prompt.strip() or (options.negative_mix and options.negative_mix.used().ingredients):
-        return ["A guidance-distilled model goes towards a mix only: the negative prompt and the negative mix are not used."]
+        return [
+            "A guidance-distilled model goes towards a mix only: the negative prompt and the negative mix are not used."
+        ]
     return []
 
 

@@ -166,9 +166,7 @@ def load(path: str) -> Adapter:
     try:
         raw = comfy.utils.load_torch_file(path, safe_load=True)
     except Exception as error:
-        raise InputError(
-            f"{name} cannot be read as an adapter ({type(error).__name__}): download it again."
-        ) from error
+        raise InputError(f"{name} cannot be read as an adapter ({type(error).__name__}): download it again.") from error
     image_proj, attention = _halves(raw, name)
     try:
         return _built(image_proj, attention, name)
@@ -191,7 +189,9 @@ def _halves(raw: Any, name: str) -> tuple[dict[str, torch.Tensor], dict[str, tor
             raise InputError(f"{name} is not an IP-Adapter file: it holds no {group}.")
         halves.append(nested)
     if any("lora" in key for key in halves[1]) or any(key.startswith("perceiver_resampler") for key in halves[0]):
-        raise InputError(f"{name} is a FaceID adapter, which looks at faces through another program: choose another file.")
+        raise InputError(
+            f"{name} is a FaceID adapter, which looks at faces through another program: choose another file."
+        )
     return halves[0], halves[1]
 
 
@@ -218,7 +218,9 @@ def _built(image_proj: dict[str, torch.Tensor], attention: dict[str, torch.Tenso
         kind, tokens, width = "plus", sizes["tokens"], sizes["input"]
         network = Resampler(sizes, **options)
     else:
-        raise InputError(f"{name} is of a kind unknown to this pack: choose a standard or plus IP-Adapter of SD1.5 or SDXL.")
+        raise InputError(
+            f"{name} is of a kind unknown to this pack: choose a standard or plus IP-Adapter of SD1.5 or SDXL."
+        )
     module = Layers(network, context, widths, **options).eval().requires_grad_(False)
     patcher = comfy.model_patcher.CoreModelPatcher(module, load_device=load_device, offload_device=offload_device)
     module.load_state_dict(state, strict=True, assign=patcher.is_dynamic())

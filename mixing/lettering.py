@@ -10,7 +10,12 @@ from PIL import ImageFont
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 SYSTEM_FONTS = (
-    "DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "arialuni.ttf", "msyh.ttc", "PingFang.ttc",
+    "DejaVuSans.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "Arial Unicode.ttf",
+    "arialuni.ttf",
+    "msyh.ttc",
+    "PingFang.ttc",
 )
 """Looked up in Pillow's own places for fonts, where its built-in font, little more than ASCII, lacks a letter."""
 

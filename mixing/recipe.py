@@ -94,7 +94,10 @@ def to_json(recipe: Recipe) -> str:
             "weights": [[_real(weight) for weight in row] for row in recipe.mix.weights],
             **{name: kind(getattr(recipe, name)) for name, kind in _SCALARS.items()},
         },
-        sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
     )
 
 
@@ -121,8 +124,14 @@ def _real(value: float) -> float:
 
 
 _SCALARS: dict[str, Any] = {
-    "prompt": str, "negative_prompt": str, "width": int, "height": int,
-    "steps": int, "guidance_scale": _real, "seed": int, "samples": int,
+    "prompt": str,
+    "negative_prompt": str,
+    "width": int,
+    "height": int,
+    "steps": int,
+    "guidance_scale": _real,
+    "seed": int,
+    "samples": int,
 }
 
 
@@ -149,5 +158,6 @@ def _ingredient(fields: Mapping[str, Any], contents: Mapping[str, Any]) -> Ingre
         kind,
         Picture(content, content_of(content)) if kind == "image" else content,
         Region(region, content_of(region)) if region is not None else None,
-        float(fields["start"]), float(fields["end"]),
+        float(fields["start"]),
+        float(fields["end"]),
     )

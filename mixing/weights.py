@@ -171,7 +171,10 @@ def _shown(row: Row) -> str:
 
 
 _ROW_FUNCTIONS: dict[str, Callable[[Row], Row]] = {
-    "as given": _as_given, "sum to 1": _sum_to_1, "max to 1": _max_to_1, "unit length": _unit_length,
+    "as given": _as_given,
+    "sum to 1": _sum_to_1,
+    "max to 1": _max_to_1,
+    "unit length": _unit_length,
     "softmax": _softmax,
 }
 
@@ -224,7 +227,8 @@ def blend(start: Row, end: Row, variants: int, easing: Easing = "linear") -> Mat
     eased = [_EASING_FUNCTIONS[easing](i / (variants - 1)) for i in range(1, variants - 1)]
     between = tuple(
         # An unchanged weight is kept as it is, since (1 - f) w + f w may differ from w in its last digit.
-        tuple(a if a == b else (1 - f) * a + f * b for a, b in zip(first, last, strict=True)) for f in eased
+        tuple(a if a == b else (1 - f) * a + f * b for a, b in zip(first, last, strict=True))
+        for f in eased
     )
     return (first, *between, last)[:variants]
 

@@ -165,9 +165,7 @@ def _shown(sheet: io.Image.Type, cells: list[Box], made: list[reports.MadeImage]
     }
 
 
-def _saved(
-    batch: io.Image.Type, beginning: str, metadata: dict[str, str], missing: list[bool]
-) -> list[ui.SavedResult]:
+def _saved(batch: io.Image.Type, beginning: str, metadata: dict[str, str], missing: list[bool]) -> list[ui.SavedResult]:
     """The PNGs of a batch, numbered on from those that are there.
 
     "_missing" at the end of a placeholder's name stands after the number, which ComfyUI reads up to the next "_".

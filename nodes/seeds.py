@@ -56,7 +56,9 @@ class ImageMixerSeedSequence(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="The first seed, or what random ones are drawn from.",
                 ),
-                io.Int.Input("count", default=4, min=1, max=seeds.MAX_COUNT, tooltip="How many seeds, so how many runs."),
+                io.Int.Input(
+                    "count", default=4, min=1, max=seeds.MAX_COUNT, tooltip="How many seeds, so how many runs."
+                ),
                 io.Combo.Input(
                     "mode",
                     options=list(seeds.MODES),

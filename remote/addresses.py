@@ -25,25 +25,66 @@ Resolve: TypeAlias = Callable[[str, int], list[str]]
 
 # Written out, because Python's own is_global and is_private change with its version. Source: IANA's registries of
 # special-purpose addresses, https://www.iana.org/assignments/iana-ipv4-special-registry and …/iana-ipv6-special-registry.
-_SPECIAL_IPV4 = tuple(map(ipaddress.IPv4Network, (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-    "224.0.0.0/4", "240.0.0.0/4",
-)))
+_SPECIAL_IPV4 = tuple(
+    map(
+        ipaddress.IPv4Network,
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
+        ),
+    )
+)
 _GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
 """All that is given out. Outside lie ::/96, 64:ff9b:1::/48, 100::/64, 5f00::/16, fc00::/7, fe80::/10, fec0::/10, ff00::/8."""
 _SPECIAL_IPV6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """What a network without IPv4 gives for a place that has IPv4 alone."""
-_LOCAL = tuple(map(ipaddress.ip_network, (
-    "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10",
-)))
+_LOCAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "10.0.0.0/8",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+        ),
+    )
+)
 
 _NAME = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 """A name with a dot whose last part is no number: `127.1` and `0x7f.1` are addresses to some programs."""
 _LOCAL_NAMES = (
-    ".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".corp", ".home", ".lan", ".arpa", ".test",
-    ".invalid", ".onion", ".alt",
+    ".localhost",
+    ".localdomain",
+    ".local",
+    ".internal",
+    ".intranet",
+    ".private",
+    ".corp",
+    ".home",
+    ".lan",
+    ".arpa",
+    ".test",
+    ".invalid",
+    ".onion",
+    ".alt",
 )
 """Ends of names that no public DNS knows: RFC 6761, 6762 (its appendix G too), 7686, 8375, 9476, and ICANN's .internal."""
 

@@ -81,8 +81,12 @@ def decode_answer(status: int, body: bytes, retry_after: str = "") -> Answer:
     """The answer in `body`, that came with HTTP `status` and the header Retry-After. Raises nothing."""
     fields = json_object(body)
     if 300 <= status < 400:
-        return Refused(f"it redirects (HTTP {status}), and the key follows no redirect", errors.SERVICE_DOWN,
-                       status=status, not_taken=status in STATUSES)
+        return Refused(
+            f"it redirects (HTTP {status}), and the key follows no redirect",
+            errors.SERVICE_DOWN,
+            status=status,
+            not_taken=status in STATUSES,
+        )
     if fields is None or not isinstance(fields.get("status"), str):
         return _without_form(status, fields, retry_after)
     said = fields["status"].strip().lower()
@@ -96,11 +100,18 @@ def decode_answer(status: int, body: bytes, retry_after: str = "") -> Answer:
         if not links:
             return Pending(job, 0.0, _address(fields.get("fetch_result")))
         meta = fields.get("meta")
-        return Done(links, job, meta if isinstance(meta, dict) else {}, seeds_of(fields),
-                    number_of(fields.get("generationTime")), unsafe_of(fields))
+        return Done(
+            links,
+            job,
+            meta if isinstance(meta, dict) else {},
+            seeds_of(fields),
+            number_of(fields.get("generationTime")),
+            unsafe_of(fields),
+        )
     if said in ("processing", "queued"):
-        return Pending(id_of(fields.get("id")), _eta(fields.get("eta")), _address(fields.get("fetch_result")),
-                       links_of(fields))
+        return Pending(
+            id_of(fields.get("id")), _eta(fields.get("eta")), _address(fields.get("fetch_result")), links_of(fields)
+        )
     return Unclear(f"its status is {said[:40]!r}", status)
 
 
@@ -132,8 +143,9 @@ def listed_page(body: bytes) -> ListedPage | None:
     paging = value.get("pagination") if isinstance(value, dict) else None
     total, last = (number_of(paging.get(name)) if isinstance(paging, dict) else None for name in ("total", "last_page"))
     items = tuple({**row, "id": id_of(row["id"])} for row in rows if isinstance(row, dict) and id_of(row.get("id")))
-    return ListedPage(items, None if total is None else int(total), None if last is None else int(last),
-                      len(rows) - len(items))
+    return ListedPage(
+        items, None if total is None else int(total), None if last is None else int(last), len(rows) - len(items)
+    )
 
 
 def uploaded_url(body: bytes) -> str | None:
@@ -180,8 +192,14 @@ def _refusal(status: int, said: str, fields: Mapping[str, Any], retry_after: str
     reason = reason_of(fields)
     wait = _retry_after(fields.get("retry_after"), retry_after)
     closed = not_taken(status, fields, message_of(fields)) if said != "failed" or status >= 400 else None
-    return Refused(reason, closed or _likely_cause(status, fields, reason), wait, id_of(fields.get("id")), status,
-                   closed is not None)
+    return Refused(
+        reason,
+        closed or _likely_cause(status, fields, reason),
+        wait,
+        id_of(fields.get("id")),
+        status,
+        closed is not None,
+    )
 
 
 def _likely_cause(status: int, fields: Mapping[str, Any], reason: str) -> str:

@@ -62,8 +62,9 @@ class Missed:
 class Client:
     """Calls to `endpoint` with `key`. `resolve` asks DNS for downloads; `check` raises ImageError on no picture."""
 
-    def __init__(self, endpoint: Endpoint, key: Key, transport: Transport, resolve: Resolve,
-                 check: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, key: Key, transport: Transport, resolve: Resolve, check: Callable[[bytes], None]
+    ) -> None:
         self.endpoint = endpoint
         self._key = key
         self._transport = transport
@@ -245,8 +246,9 @@ class Client:
         verb = {errors.REFUSED: "refuses the upload", errors.JOB_FAILED: "refuses a picture"}
         return self.error(verb.get(answer.cause, "did not take the upload of a picture"), reason, answer.cause)
 
-    def _post(self, url: str, fields: dict[str, Any], total: float, read: float | None = None,
-              fresh: bool = False) -> Reply:
+    def _post(
+        self, url: str, fields: dict[str, Any], total: float, read: float | None = None, fresh: bool = False
+    ) -> Reply:
         times = self.endpoint.timeouts
         body = json.dumps({"key": self._key.secret, **fields}).encode()
         reply = self._transport(
@@ -257,8 +259,10 @@ class Client:
     def _get(self, url: str, end: float) -> Reply:
         """What one place answers until `end`, by the monotonic clock; looking its name up counts too."""
         times, own = self.endpoint.timeouts, self.endpoint.origin
-        way = in_time(lambda: way_to(url, own, self.endpoint.download_hosts, self._resolve, environment_proxy),
-                      end - time.monotonic())
+        way = in_time(
+            lambda: way_to(url, own, self.endpoint.download_hosts, self._resolve, environment_proxy),
+            end - time.monotonic(),
+        )
         left = max(0.001, end - time.monotonic())
         return self._transport(
             Call("GET", url, None, times.connect, times.read, left, MAX_PICTURE, way.addresses, way.proxy)

@@ -143,6 +143,4 @@ def _spellings(character: str) -> bytes:
 def _check(name: str, secret: str) -> None:
     printable = secret.isascii() and secret.isprintable() and " " not in secret
     if not (printable and SHORTEST_KEY <= len(secret) <= LONGEST_KEY):
-        raise InputError(
-            f"{name[:60]} is not a valid key: use {SHORTEST_KEY}–{LONGEST_KEY} characters without spaces."
-        )
+        raise InputError(f"{name[:60]} is not a valid key: use {SHORTEST_KEY}–{LONGEST_KEY} characters without spaces.")

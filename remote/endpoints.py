@@ -239,7 +239,9 @@ def _table(source: str, data: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _known(where: str, table: Mapping[str, Any], names: set[str]) -> None:
     unknown = sorted(set(table) - names)
     if unknown:
-        raise InputError(f"{where}: {unknown[0][:60]!r} is not known here; known are {', '.join(sorted(names))}; see {PAGE}.")
+        raise InputError(
+            f"{where}: {unknown[0][:60]!r} is not known here; known are {', '.join(sorted(names))}; see {PAGE}."
+        )
 
 
 def _whole(where: str, name: str, value: object) -> int:

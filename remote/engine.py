@@ -75,9 +75,18 @@ class Engine:
     """Runs orders. All that it touches is handed in; `clock` is monotonic, `wall` the time of day, in seconds."""
 
     def __init__(
-        self, settings: Settings, credentials: Credentials, journal: Journal, results: Results, transport: Transport,
-        pictures: Pictures, *, resolve: Resolve = system_resolve, clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep,
+        self,
+        settings: Settings,
+        credentials: Credentials,
+        journal: Journal,
+        results: Results,
+        transport: Transport,
+        pictures: Pictures,
+        *,
+        resolve: Resolve = system_resolve,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
         rng: Callable[[], float] | None = None,
     ) -> None:
         self._settings = settings
@@ -92,8 +101,12 @@ class Engine:
         self._sleep = sleep
         self._backoff = Backoff(clock, rng or random.Random().random)
 
-    def start(self, order: Order, progress: Callable[[Progress], None] = lambda _: None,
-              interrupted: Callable[[], bool] = lambda: False) -> Future[Outcome]:
+    def start(
+        self,
+        order: Order,
+        progress: Callable[[Progress], None] = lambda _: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Future[Outcome]:
         """`run` in a daemon thread; the future has its Outcome or its error. `progress` is called from threads."""
         future: Future[Outcome] = Future()
 
@@ -106,8 +119,12 @@ class Engine:
         threading.Thread(target=work, name="image mixer run", daemon=True).start()
         return future
 
-    def run(self, order: Order, progress: Callable[[Progress], None] = lambda _: None,
-            interrupted: Callable[[], bool] = lambda: False) -> Outcome:
+    def run(
+        self,
+        order: Order,
+        progress: Callable[[Progress], None] = lambda _: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
         """The images of an order, each paid for once, ever, unless `pay_again` was raised for it.
 
         Raises InputError before anything is sent; EngineError with one of `errors.CAUSES`, on which another engine may
@@ -154,7 +171,9 @@ class Engine:
     def _kept(self, jobs: Sequence[PlannedJob], endpoint: Endpoint, take: int) -> frozenset[str]:
         """The identities whose pictures this run gave: they are not removed to make room."""
         rows = [row for job in jobs for row in self._journal.attempts(job.identity)]
-        rows += [row for job in jobs for found in singles_of(self._journal, job, endpoint, take).values() for row in found]
+        rows += [
+            row for job in jobs for found in singles_of(self._journal, job, endpoint, take).values() for row in found
+        ]
         return frozenset(row.identity for row in rows)
 
     @property
@@ -181,12 +200,27 @@ class Engine:
         uploader = endpoint
         if any(picture is not None for job in jobs for picture in job.pictures):
             uploader = self._settings.uploader_of(endpoint)
-        uploads = Uploads(client if uploader is endpoint else self._client(uploader), self._journal,
-                          self._pictures.encode, self._backoff)
+        uploads = Uploads(
+            client if uploader is endpoint else self._client(uploader),
+            self._journal,
+            self._pictures.encode,
+            self._backoff,
+        )
         waiter = Waiter(self._clock, self._sleep, lambda: state.stopped)
         return RunContext(
-            client, uploads, self._journal, self._results, waiter, state.begin, self._backoff, self._wall,
-            self._journal.new_owner(), order.run, self._caps, order.take, order.pay_again,
+            client,
+            uploads,
+            self._journal,
+            self._results,
+            waiter,
+            state.begin,
+            self._backoff,
+            self._wall,
+            self._journal.new_owner(),
+            order.run,
+            self._caps,
+            order.take,
+            order.pay_again,
         )
 
     def _client(self, endpoint: Endpoint) -> Client:
@@ -194,14 +228,13 @@ class Engine:
         if key is None:
             raise EngineError(
                 f"There is no key for {endpoint.name}: set one in Settings › Image Mixer, or start ComfyUI with the "
-                f"environment variable {endpoint.credential}.", NO_KEY,
+                f"environment variable {endpoint.credential}.",
+                NO_KEY,
             )
         return Client(endpoint, key, self._transport, self._resolve, self._pictures.check)
 
 
-def _stop_if_told(
-    order: Order, missing: tuple[MissingPicture, ...], total: int, again: int, state: RunState
-) -> None:
+def _stop_if_told(order: Order, missing: tuple[MissingPicture, ...], total: int, again: int, state: RunState) -> None:
     """Raise what went wrong if the order is not to go on without the missing images."""
     first = state.first()
     if len(missing) == total and first is not None:

@@ -12,15 +12,16 @@ from typing import Any
 from .request import MixRequest
 
 
-def job_identity(
-    base_url: str, wire: str, request: MixRequest, weights_sent: bool, take: int, sample: int
-) -> str:
+def job_identity(base_url: str, wire: str, request: MixRequest, weights_sent: bool, take: int, sample: int) -> str:
     """SHA-256 (hex) of all that changes the image of a job, and of its `take`.
 
     A picture stands in `request.images` by its content hash. `sample` counts only if the service draws the seed.
     """
     parts: dict[str, object] = {
-        "place": base_url.rstrip("/"), "wire": wire, "fields": _FIELDS[wire](request, weights_sent), "take": take,
+        "place": base_url.rstrip("/"),
+        "wire": wire,
+        "fields": _FIELDS[wire](request, weights_sent),
+        "take": take,
     }
     if request.seed is None:
         parts["sample"] = sample

@@ -26,8 +26,9 @@ def links_of(fields: Mapping[str, Any]) -> Links:
     return tuple(images)[:MAX_LINKS]
 
 
-def placed(links: Links, wanted: int, meta: Mapping[str, Any], seeds: tuple[int | None, ...],
-           first_seed: int | None) -> tuple[Links, bool]:
+def placed(
+    links: Links, wanted: int, meta: Mapping[str, Any], seeds: tuple[int | None, ...], first_seed: int | None
+) -> tuple[Links, bool]:
     """The links of each of the `wanted` images of a job, and whether it is known which is which.
 
     They are placed by the seeds that the answer names, else by the numbers in their file names ("prefix-2.png", as the

@@ -13,17 +13,32 @@ from typing import Any, Final
 from . import errors
 
 STATUSES: Final = {
-    301: errors.SERVICE_DOWN, 307: errors.SERVICE_DOWN, 308: errors.SERVICE_DOWN,
-    400: errors.JOB_FAILED, 401: errors.REFUSED, 402: errors.REFUSED, 403: errors.REFUSED,
-    404: errors.SERVICE_DOWN, 405: errors.SERVICE_DOWN, 411: errors.JOB_FAILED, 413: errors.JOB_FAILED,
-    414: errors.JOB_FAILED, 415: errors.JOB_FAILED, 422: errors.JOB_FAILED, 429: errors.QUEUE_FULL,
+    301: errors.SERVICE_DOWN,
+    307: errors.SERVICE_DOWN,
+    308: errors.SERVICE_DOWN,
+    400: errors.JOB_FAILED,
+    401: errors.REFUSED,
+    402: errors.REFUSED,
+    403: errors.REFUSED,
+    404: errors.SERVICE_DOWN,
+    405: errors.SERVICE_DOWN,
+    411: errors.JOB_FAILED,
+    413: errors.JOB_FAILED,
+    414: errors.JOB_FAILED,
+    415: errors.JOB_FAILED,
+    422: errors.JOB_FAILED,
+    429: errors.QUEUE_FULL,
     431: errors.JOB_FAILED,
 }
 """HTTP statuses that refuse a request before it is worked on, and their cause."""
 
 CODES: Final = {
-    "validation_error": errors.JOB_FAILED, "invalid_api_key": errors.REFUSED, "insufficient_balance": errors.REFUSED,
-    "no_subscription": errors.REFUSED, "forbidden": errors.REFUSED, "not_found": errors.JOB_FAILED,
+    "validation_error": errors.JOB_FAILED,
+    "invalid_api_key": errors.REFUSED,
+    "insufficient_balance": errors.REFUSED,
+    "no_subscription": errors.REFUSED,
+    "forbidden": errors.REFUSED,
+    "not_found": errors.JOB_FAILED,
     "rate_limited": errors.QUEUE_FULL,
 }
 """The documents' own error codes that refuse a job."""
@@ -32,8 +47,19 @@ OPEN_CODES: Final = ("upstream_unavailable", "provider_error")
 """The documents' codes that leave it open, whatever the HTTP status beside them."""
 
 FIELDS: Final = (
-    "key", "prompt", "negative_prompt", "init_image", "init_image_weights", "width", "height", "steps",
-    "guidance_scale", "seed", "samples", "webhook", "track_id",
+    "key",
+    "prompt",
+    "negative_prompt",
+    "init_image",
+    "init_image_weights",
+    "width",
+    "height",
+    "steps",
+    "guidance_scale",
+    "seed",
+    "samples",
+    "webhook",
+    "track_id",
 )
 """What a request holds: an error that is an object of these is the documents' validation error."""
 

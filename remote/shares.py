@@ -43,7 +43,7 @@ def shared(weights: tuple[float, ...], mode: WeightsMode, slots: int) -> Shares:
         if max(weights) - min(weights) > 1e-9:
             raise InputError(
                 f"This endpoint ignores weights, and they differ ({', '.join(f'{w:g}' for w in weights)}): "
-                "make them equal, or set weights = \"send\" or \"repeat\" for it in endpoints.toml."
+                'make them equal, or set weights = "send" or "repeat" for it in endpoints.toml.'
             )
         return Shares(tuple(range(len(weights))), (1.0,) * len(weights), (1.0,) * len(weights))
     scaled = tuple(w / max(weights) for w in weights) if max(weights) > 1 else weights

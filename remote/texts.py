@@ -63,7 +63,10 @@ def seeds_of(fields: Mapping[str, Any]) -> tuple[int | None, ...]:
 def unsafe_of(fields: Mapping[str, Any]) -> bool:
     """Whether the answer says that the service's filter struck (`nsfw_content_detected`)."""
     meta = fields.get("meta")
-    values = [fields.get("nsfw_content_detected"), (meta if isinstance(meta, dict) else {}).get("nsfw_content_detected")]
+    values = [
+        fields.get("nsfw_content_detected"),
+        (meta if isinstance(meta, dict) else {}).get("nsfw_content_detected"),
+    ]
     flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
     return any(one is True or (isinstance(one, str) and one.strip().lower() in ("true", "yes", "1")) for one in flat)
 

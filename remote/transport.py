@@ -149,7 +149,11 @@ class RequestsTransport:
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         prepared = session.prepare_request(requests.Request(call.method, call.url, headers=headers, data=call.body))
         response = session.send(
-            prepared, stream=True, allow_redirects=False, timeout=(call.connect, call.read), verify=bundle or True,
+            prepared,
+            stream=True,
+            allow_redirects=False,
+            timeout=(call.connect, call.read),
+            verify=bundle or True,
             proxies=_proxies(call, watch),
         )
         try:

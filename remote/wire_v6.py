@@ -14,9 +14,7 @@ COUNT_PATH = "/processing/request_count"
 UPLOAD_PATHS = (("/image_editing/base64_to_url", "init_image"), ("/base64_to_url", "base64_string"))
 """Where a data URI is uploaded, and the field that carries it: today's page first."""
 
-LIMITS = Limits(
-    images=4, samples=1, steps=(1, 50), guidance_scale=(1.0, 20.0), side=(256, 1024), numeric_track_id=True
-)
+LIMITS = Limits(images=4, samples=1, steps=(1, 50), guidance_scale=(1.0, 20.0), side=(256, 1024), numeric_track_id=True)
 
 
 def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:

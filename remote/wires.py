@@ -28,7 +28,17 @@ class Wire:
 def wire_of(name: str) -> Wire:
     """The format called "v6" or "v5"."""
     if name == wire_v5.NAME:
-        return Wire(wire_v5.NAME, wire_v5.MIX_PATH, wire_v5.FETCH_PATH, None, (), wire_v5.LIMITS, wire_v5.encode,
-                    wire_v5.decode)
-    return Wire(wire_v6.NAME, wire_v6.MIX_PATH, wire_v6.FETCH_PATH, wire_v6.LIST_PATH, wire_v6.UPLOAD_PATHS,
-                wire_v6.LIMITS, wire_v6.encode, wire_v6.decode, wire_v6.COUNT_PATH)
+        return Wire(
+            wire_v5.NAME, wire_v5.MIX_PATH, wire_v5.FETCH_PATH, None, (), wire_v5.LIMITS, wire_v5.encode, wire_v5.decode
+        )
+    return Wire(
+        wire_v6.NAME,
+        wire_v6.MIX_PATH,
+        wire_v6.FETCH_PATH,
+        wire_v6.LIST_PATH,
+        wire_v6.UPLOAD_PATHS,
+        wire_v6.LIMITS,
+        wire_v6.encode,
+        wire_v6.decode,
+        wire_v6.COUNT_PATH,
+    )

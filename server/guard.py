@@ -11,19 +11,61 @@ from ..remote.endpoints import FILE
 # What proxies, load balancers and tunnels add to requests that they pass on, and no browser or program here does.
 # A star stands for any end.
 _FORWARDED = (
-    "forwarded", "via", "x-forwarded*", "x-original-*", "x-real-ip", "x-client-ip", "client-ip", "x-remote-ip",
-    "x-remote-addr", "x-cluster-client-ip", "x-host", "x-scheme", "x-rewrite-url", "x-request-start", "max-forwards",
+    "forwarded",
+    "via",
+    "x-forwarded*",
+    "x-original-*",
+    "x-real-ip",
+    "x-client-ip",
+    "client-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-scheme",
+    "x-rewrite-url",
+    "x-request-start",
+    "max-forwards",
     "cdn-*",  # CDN-Loop, RFC 8586
     "cf-*",  # Cloudflare and its tunnels
-    "true-client-ip", "x-true-client-ip", "akamai-*", "x-akamai-*",  # Akamai
-    "fastly-*", "x-sigsci-*", "surrogate-capability", "x-varnish",  # Fastly, Varnish
-    "incap-client-ip", "x-iinfo", "x-cdn", "x-sucuri-*",  # Imperva, Sucuri
-    "x-amz-*", "x-amzn-*", "cloudfront-*",  # Amazon
-    "x-azure-*", "x-fd-*", "x-arr-*", "x-ms-*", "x-waws-*", "disguised-host",  # Microsoft
-    "x-appengine-*", "x-cloud-trace-context", "x-goog-*",  # Google
-    "do-connecting-ip", "fly-*", "x-vercel-*", "x-nf-*", "x-railway-*",  # hosts of applications
-    "x-envoy-*", "x-kong-*", "x-nginx-proxy", "x-proxycontextpath", "proxy-client-ip", "wl-proxy-*",  # other servers
-    "ngrok-*", "x-ngrok-*", "tailscale-*",  # tunnels
+    "true-client-ip",
+    "x-true-client-ip",
+    "akamai-*",
+    "x-akamai-*",  # Akamai
+    "fastly-*",
+    "x-sigsci-*",
+    "surrogate-capability",
+    "x-varnish",  # Fastly, Varnish
+    "incap-client-ip",
+    "x-iinfo",
+    "x-cdn",
+    "x-sucuri-*",  # Imperva, Sucuri
+    "x-amz-*",
+    "x-amzn-*",
+    "cloudfront-*",  # Amazon
+    "x-azure-*",
+    "x-fd-*",
+    "x-arr-*",
+    "x-ms-*",
+    "x-waws-*",
+    "disguised-host",  # Microsoft
+    "x-appengine-*",
+    "x-cloud-trace-context",
+    "x-goog-*",  # Google
+    "do-connecting-ip",
+    "fly-*",
+    "x-vercel-*",
+    "x-nf-*",
+    "x-railway-*",  # hosts of applications
+    "x-envoy-*",
+    "x-kong-*",
+    "x-nginx-proxy",
+    "x-proxycontextpath",
+    "proxy-client-ip",
+    "wl-proxy-*",  # other servers
+    "ngrok-*",
+    "x-ngrok-*",
+    "tailscale-*",  # tunnels
 )
 _NAMES = frozenset(name for name in _FORWARDED if not name.endswith("*"))
 _PREFIXES = tuple(name[:-1] for name in _FORWARDED if name.endswith("*"))

@@ -51,7 +51,9 @@ def layers_of(denoiser: Any) -> list[Layer]:
                 continue
             for index, layer in enumerate(transformer.transformer_blocks):
                 if layer.attn2 is not None:
-                    found.append(Layer((block, number, index), count, layer.n_heads, layer.d_head, layer.attn2.to_k.in_features))
+                    found.append(
+                        Layer((block, number, index), count, layer.n_heads, layer.d_head, layer.attn2.to_k.in_features)
+                    )
             count += 1
     return found
 

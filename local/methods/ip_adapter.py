@@ -64,7 +64,9 @@ class IPAdapter:
     def check_model(self, model: Any, adapter: Any) -> list[str]:
         """See Method."""
         if not isinstance(adapter, Adapter):
-            raise EngineError("Method ip-adapter needs an IP-Adapter: connect Load IP-Adapter to adapter.", "wrong model")
+            raise EngineError(
+                "Method ip-adapter needs an IP-Adapter: connect Load IP-Adapter to adapter.", "wrong model"
+            )
         layers = _layers(model)
         model_name = type(model.model).__name__
         if not layers:
@@ -116,7 +118,13 @@ class IPAdapter:
         made = iter([_packed(layout, one, request.model) for one in carried])
         positive, negative = (
             [
-                [text, {**options, "model_conds": {**options.get("model_conds", {}), **image_attention.conds(key, *tokens)}}]
+                [
+                    text,
+                    {
+                        **options,
+                        "model_conds": {**options.get("model_conds", {}), **image_attention.conds(key, *tokens)},
+                    },
+                ]
                 for entry, tokens in [(entry, next(made)) for entry in part]
                 for text, options in _within(conditioning, entry.options)
             ]
@@ -227,9 +235,7 @@ def _gathered(
 
 def _summed(entries: Sequence[_Entry], sources: _Sources) -> list[_Carried]:
     """A term an image; its weight is in its values."""
-    return [
-        (keys, values * weights[..., None, None], None) for keys, values, weights in _gathered(entries, sources)
-    ]
+    return [(keys, values * weights[..., None, None], None) for keys, values, weights in _gathered(entries, sources)]
 
 
 def _shared(entries: Sequence[_Entry], sources: _Sources) -> list[_Carried]:

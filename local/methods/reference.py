@@ -120,7 +120,9 @@ class Reference:
         method = request.settings.get("placement", AS_THE_MODEL)
         if method == "index_timestep_zero" and _takes_a_vector(request.model):
             # Core doubles the timesteps for it, but neither the guidance nor the pooled text that are added to them.
-            raise InputError("This model takes no placement index_timestep_zero, which Qwen-Image-Edit 2511 was trained with.")
+            raise InputError(
+                "This model takes no placement index_timestep_zero, which Qwen-Image-Edit 2511 was trained with."
+            )
         if _family(request.model) == "krea2" and method == AS_THE_MODEL and not _method_of(request.positive):
             raise InputError("Krea2 takes references only where their placement is chosen: index, say.")
         dimensions = _dimensions(request.model)

@@ -75,7 +75,8 @@ class Unclip:
             raise EngineError("Method unclip takes no adapter: disconnect it, or choose its own method.", "wrong model")
         if not isinstance(model.model, (comfy.model_base.SD21UNCLIP, comfy.model_base.SDXL)):
             raise EngineError(
-                f"Method unclip needs an SD2.1-unCLIP or an SDXL model, not {type(model.model).__name__}.", "wrong model"
+                f"Method unclip needs an SD2.1-unCLIP or an SDXL model, not {type(model.model).__name__}.",
+                "wrong model",
             )
         return []
 

@@ -55,8 +55,15 @@ class RunContext:
         """How an attempt at `job` is reserved."""
         endpoint = self.client.endpoint
         return NewJob(
-            identity, endpoint.account, endpoint.base_url, self.take, endpoint.name, len(job.images), job.identity,
-            attempt, resent,
+            identity,
+            endpoint.account,
+            endpoint.base_url,
+            self.take,
+            endpoint.name,
+            len(job.images),
+            job.identity,
+            attempt,
+            resent,
         )
 
     def reserve(self, new: NewJob) -> None:

@@ -24,7 +24,11 @@ class Crew:
     """Works on `jobs` in daemon threads, until all have ended or the run is interrupted."""
 
     def __init__(
-        self, context: RunContext, jobs: list[PlannedJob], state: RunState, clock: Callable[[], float],
+        self,
+        context: RunContext,
+        jobs: list[PlannedJob],
+        state: RunState,
+        clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
         self._context = context
@@ -42,8 +46,10 @@ class Crew:
 
         Raises RunInterrupted within LOOK of an interrupt; the threads then end by themselves.
         """
-        workers = [threading.Thread(target=self._work, name="image mixer job", daemon=True)
-                   for _ in range(min(self._count, most))]
+        workers = [
+            threading.Thread(target=self._work, name="image mixer job", daemon=True)
+            for _ in range(min(self._count, most))
+        ]
         try:
             for worker in workers:
                 worker.start()

@@ -51,7 +51,7 @@ def download(context: RunContext, attempt: Attempt, row: Job) -> None:
             raise ResultGone(lost.reason, TRY_AGAIN)
         raise lost or NotDelivered(
             f"{context.name} gave none of the {wanted} images of job {row.remote_id or '?'}; it may be paid for.",
-            "Raise pay_again to pay for another."
+            "Raise pay_again to pay for another.",
         )
     context.journal.done(attempt.identity, tuple(files))
 
@@ -84,9 +84,7 @@ def ask_for_the_rest(context: RunContext, attempt: Attempt, row: Job) -> bool:
     return found
 
 
-def _one_image(
-    context: RunContext, attempt: Attempt, row: Job, index: int, places: Places
-) -> tuple[str, int]:
+def _one_image(context: RunContext, attempt: Attempt, row: Job, index: int, places: Places) -> tuple[str, int]:
     clock, times = context.waiter.clock, context.client.endpoint.timeouts
     began, spoilt, renewed = clock(), 0, False
     got: bytes | Missed = Missed("it was never asked for")
@@ -103,8 +101,10 @@ def _one_image(
             places, renewed, spoilt = fresh, True, 0
         context.waiter(min(wait, 2.0))
     assert isinstance(got, Missed)
-    reason = (f"The image of job {row.remote_id or '?'} at {context.name} is paid for, and cannot be downloaded "
-              f"({got.reason.rstrip('. ')}).")
+    reason = (
+        f"The image of job {row.remote_id or '?'} at {context.name} is paid for, and cannot be downloaded "
+        f"({got.reason.rstrip('. ')})."
+    )
     if got.gone or got.barred or got.spoilt:
         raise NotDelivered(reason, TRY_AGAIN)
     raise EngineError(f"{reason} Queue again to try once more.", errors.SERVICE_DOWN)

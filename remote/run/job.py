@@ -142,7 +142,9 @@ class JobRun:
                 images = self._settled(row.identity)
             for position, image in enumerate(images):
                 single = alone(self._job, position, context.client.endpoint, context.take)
-                if image is None and (context.pay_again > max(row.attempt, row.seen) or journal.attempts(single.identity)):
+                if image is None and (
+                    context.pay_again > max(row.attempt, row.seen) or journal.attempts(single.identity)
+                ):
                     images[position] = JobRun(context, single, self._tell).images()[0]
             if None in images:
                 journal.not_delivered(self._job.identity, context.pay_again)

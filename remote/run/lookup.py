@@ -70,8 +70,10 @@ def look_up(context: RunContext, attempt: Attempt, row: Job, resent: bool) -> bo
     problem = problem or "A second look at the account's list was not clear. Queue again to look once more"
     asked = reading is not None or not context.client.has_list
     raise UnknownOutcome(
-        f"{context.name} gave no clear answer to a job ({row.reason.rstrip('. ')}): it may be paid for. "
-        f"{problem}.", "Or raise pay_again by 1 to pay for another.", attempt.stops, asked,
+        f"{context.name} gave no clear answer to a job ({row.reason.rstrip('. ')}): it may be paid for. {problem}.",
+        "Or raise pay_again by 1 to pay for another.",
+        attempt.stops,
+        asked,
     )
 
 
@@ -120,15 +122,21 @@ def _problem(context: RunContext, row: Job, reading: Reading | None, resent: boo
     if reading.unread:
         return f"{reading.unread} rows of the account's list cannot be read. Look at your account there"
     if not reading.complete:
-        return f"The first {reading.rows} jobs of the account's list do not reach back to it. Look at your account there"
+        return (
+            f"The first {reading.rows} jobs of the account's list do not reach back to it. Look at your account there"
+        )
     left = _seconds_left(context, row)
     if left > 0:
         clock = time.strftime("%H:%M", time.localtime(context.wall() + left + 59))
-        return (f"The account's list does not show it yet. Queue again after {clock}: if the list still lacks it then, "
-                "it is sent once more")
+        return (
+            f"The account's list does not show it yet. Queue again after {clock}: if the list still lacks it then, "
+            "it is sent once more"
+        )
     if not _shows_both_sides(context, row, reading):
-        return ("The account's list does not show both an earlier and a later job of yours, so it may only be late. Queue "
-                "again after another job of yours is done")
+        return (
+            "The account's list does not show both an earlier and a later job of yours, so it may only be late. Queue "
+            "again after another job of yours is done"
+        )
     return ""
 
 
@@ -148,7 +156,9 @@ def _read(context: RunContext, row: Job) -> Reading | None:
     """Read the list back to what was known before the job was sent, and adopt every lost job that it proves."""
     journal, account = context.journal, context.client.endpoint.account
     newest = journal.accounts.newest_id(account, row.sent)
-    oldest = journal.accounts.newest_id(account, min([row.sent, *(other.sent for other in journal.accounts.unsettled(account))]))
+    oldest = journal.accounts.newest_id(
+        account, min([row.sent, *(other.sent for other in journal.accounts.unsettled(account))])
+    )
     reading, unknown = Reading(), []
     for page in range(1, PAGES + 1):
         listed = context.client.listed(page)
@@ -187,7 +197,12 @@ def _is_at_most(job: str, number: int) -> bool:
 
 
 def _judge(
-    context: RunContext, row: Job, item: dict[str, Any], reading: Reading, fetches: int, sent: list[tuple[str, Any]],
+    context: RunContext,
+    row: Job,
+    item: dict[str, Any],
+    reading: Reading,
+    fetches: int,
+    sent: list[tuple[str, Any]],
     is_older: bool,
 ) -> int:
     """Adopt a listed job if it is one that was lost, told from all that were `sent`; give the fetches that are left.

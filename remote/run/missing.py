@@ -62,6 +62,8 @@ def missing_line(missing: Sequence[MissingPicture], total: int, jobs_again: int)
     kept = total - len(missing)
     press = "Queue again to ask for the missing ones: what is kept is not paid again"
     if jobs_again:
-        press += f". Raise pay_again to pay again for {jobs_again} job{'s' * (jobs_again > 1)} that may have cost already"
+        press += (
+            f". Raise pay_again to pay again for {jobs_again} job{'s' * (jobs_again > 1)} that may have cost already"
+        )
     press += ". Or set missing to placeholder to go on with those that came."
     return f"{len(missing)} of {total} pictures are missing ({places}). {why}. {kept} are kept. {press}"

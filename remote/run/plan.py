@@ -63,8 +63,9 @@ def different_jobs(recipe: Recipe, endpoint: Endpoint) -> int:
     return len(different) * _jobs_per_variant(recipe, endpoint)
 
 
-def plan(recipe: Recipe, endpoint: Endpoint, take: int, track_id: str,
-         size: Callable[[Picture], tuple[int, int]]) -> tuple[PlannedJob, ...]:
+def plan(
+    recipe: Recipe, endpoint: Endpoint, take: int, track_id: str, size: Callable[[Picture], tuple[int, int]]
+) -> tuple[PlannedJob, ...]:
     """The jobs of `recipe` on `endpoint`, in the order of their images. `size` gives a picture's (width, height).
 
     Raises InputError (WeightsError for weights) on a recipe that this service cannot make.
@@ -77,8 +78,17 @@ def plan(recipe: Recipe, endpoint: Endpoint, take: int, track_id: str,
     for number, variant in enumerate(variants):
         slots = [recipe.mix.ingredients[variant.weighed[i]] for i in variant.shares.order]
         common = MixRequest(
-            _slots(recipe.mix, variant), variant.shares.weights, variant.prompt, recipe.negative_prompt,
-            width, height, recipe.steps, float(recipe.guidance_scale), None, 1, endpoint.webhook or None,
+            _slots(recipe.mix, variant),
+            variant.shares.weights,
+            variant.prompt,
+            recipe.negative_prompt,
+            width,
+            height,
+            recipe.steps,
+            float(recipe.guidance_scale),
+            None,
+            1,
+            endpoint.webhook or None,
             track_id.strip(),
         )
         for first in range(0, recipe.samples, endpoint.images_per_job):
@@ -86,12 +96,18 @@ def plan(recipe: Recipe, endpoint: Endpoint, take: int, track_id: str,
             seed = None if recipe.seed < 0 else sample_seed(recipe.seed, first)
             request = replace(common, seed=seed, samples=len(samples))
             wire.limits.check(request, f"{endpoint.name} ({wire.name})")
-            jobs.append(PlannedJob(
-                _identity(endpoint, request, take, first), request,
-                tuple(i.content if isinstance(i.content, Picture) else None for i in slots),
-                tuple(number * recipe.samples + sample for sample in samples), number, samples,
-                _effective(recipe.mix, number, variant), variant.shares.warnings,
-            ))
+            jobs.append(
+                PlannedJob(
+                    _identity(endpoint, request, take, first),
+                    request,
+                    tuple(i.content if isinstance(i.content, Picture) else None for i in slots),
+                    tuple(number * recipe.samples + sample for sample in samples),
+                    number,
+                    samples,
+                    _effective(recipe.mix, number, variant),
+                    variant.shares.warnings,
+                )
+            )
     return tuple(jobs)
 
 
@@ -101,7 +117,10 @@ def alone(job: PlannedJob, position: int, endpoint: Endpoint, take: int) -> Plan
     seed = None if job.request.seed is None else sample_seed(job.request.seed, position)
     request = replace(job.request, seed=seed, samples=1)
     return replace(
-        job, identity=_identity(endpoint, request, take, sample), request=request, images=(job.images[position],),
+        job,
+        identity=_identity(endpoint, request, take, sample),
+        request=request,
+        images=(job.images[position],),
         samples=(sample,),
     )
 

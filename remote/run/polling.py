@@ -66,8 +66,14 @@ def next_ask(passed: float, took: tuple[float, ...]) -> float:
 
 
 def poll(
-    ask: Callable[[], Answer], eta: float | None, took: tuple[float, ...], passed: float, within: float,
-    clock: Callable[[], float], pause: Pause, tell: Callable[[Pending], None],
+    ask: Callable[[], Answer],
+    eta: float | None,
+    took: tuple[float, ...],
+    passed: float,
+    within: float,
+    clock: Callable[[], float],
+    pause: Pause,
+    tell: Callable[[Pending], None],
 ) -> Done | Refused | Late:
     """Asks until the job is done, is refused for good, or `within` seconds of waiting have gone by.
 
@@ -100,6 +106,8 @@ def poll(
                 first_no = clock()
             noes, last, wait = noes + 1, answer.reason, max(wait, 0.5)
             if answer.cause == errors.REFUSED or (
-                noes >= NOES and clock() - first_no >= min(NOES_FOR, within / 4) and clock() - start >= max(took, default=0.0)
+                noes >= NOES
+                and clock() - first_no >= min(NOES_FOR, within / 4)
+                and clock() - start >= max(took, default=0.0)
             ):
                 return answer

@@ -28,8 +28,14 @@ class Progress:
 class RunState:
     """The state of one run, shared by its threads. `identities` are the jobs to do, of `total` in the recipe."""
 
-    def __init__(self, identities: list[str], total: int, progress: Callable[[Progress], None],
-                 interrupted: Callable[[], bool], name: str) -> None:
+    def __init__(
+        self,
+        identities: list[str],
+        total: int,
+        progress: Callable[[Progress], None],
+        interrupted: Callable[[], bool],
+        name: str,
+    ) -> None:
         self._lock = threading.Lock()
         self._doing: dict[str, tuple[str, float | None]] = dict.fromkeys(identities, ("queued", None))
         self._total = total

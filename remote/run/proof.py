@@ -16,8 +16,13 @@ MARK = "#image-mixer-"
 """Begins a fragment on one of our own upload addresses that names the attempt, for services that echo it."""
 
 _NAMES = {
-    "width": "W", "height": "H", "steps": "steps", "guidance_scale": "guidance_scale", "samples": "n_samples",
-    "negative_prompt": "negative_prompt", "init_image_weights": "init_image_weights",
+    "width": "W",
+    "height": "H",
+    "steps": "steps",
+    "guidance_scale": "guidance_scale",
+    "samples": "n_samples",
+    "negative_prompt": "negative_prompt",
+    "init_image_weights": "init_image_weights",
 }
 
 
@@ -35,8 +40,12 @@ def verdict(meta: Mapping[str, Any], request: Mapping[str, Any], own: Iterable[s
         return "another's"
     finer = [_finer(meta, request, name, echoed) for name, echoed in _NAMES.items() if name in request]
     proved = (
-        same_seed is True and bool(set(own) & set(images)) and meta.get("prompt") == request.get("prompt")
-        and _images(meta.get("init_image")) == images and False not in finer and not (alike and None in finer)
+        same_seed is True
+        and bool(set(own) & set(images))
+        and meta.get("prompt") == request.get("prompt")
+        and _images(meta.get("init_image")) == images
+        and False not in finer
+        and not (alike and None in finer)
     )
     return "ours" if proved else "open"
 

@@ -19,6 +19,12 @@ def record_ready(
         by_link = dict(zip(answer.links, seeds, strict=True))
         seeds = tuple(by_link.get(places) for places in links)
     journal.ready(
-        attempt.identity, links, meta=answer.meta, seeds=seeds, seconds=seconds, remote_id=remote_id,
-        unsafe=answer.unsafe, placed=certain,
+        attempt.identity,
+        links,
+        meta=answer.meta,
+        seeds=seeds,
+        seconds=seconds,
+        remote_id=remote_id,
+        unsafe=answer.unsafe,
+        placed=certain,
     )

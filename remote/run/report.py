@@ -30,19 +30,24 @@ class JobTold:
     missing: dict[int, str]
 
 
-def report_of(recipe: Recipe, endpoint: Endpoint, jobs: tuple[PlannedJob, ...], told: dict[str, JobTold],
-              seconds: float) -> Report:
+def report_of(
+    recipe: Recipe, endpoint: Endpoint, jobs: tuple[PlannedJob, ...], told: dict[str, JobTold], seconds: float
+) -> Report:
     """The report of a finished run. `told` by identity; `seconds` is the run's whole time.
 
     Its seeds are those that the answers name, else those that were sent.
     """
     made = {index: entry for job in jobs for index, entry in _made(job, told[job.identity])}
     return Report(
-        engine="remote", recipe=recipe.digest, seconds={"total": round(seconds, 3)},
+        engine="remote",
+        recipe=recipe.digest,
+        seconds={"total": round(seconds, 3)},
         warnings=tuple(dict.fromkeys(_warnings(recipe, endpoint, jobs, told))),
         images=tuple(made[index] for index in sorted(made)),
         details={
-            "endpoint": endpoint.name, "wire": endpoint.wire, "jobs": [_details(one) for one in told.values()],
+            "endpoint": endpoint.name,
+            "wire": endpoint.wire,
+            "jobs": [_details(one) for one in told.values()],
             "weights": _SAID[endpoint.wire] if says_weights(endpoint) else endpoint.weights,
         },
     )
@@ -58,7 +63,9 @@ def _made(job: PlannedJob, told: JobTold) -> list[tuple[int, MadeImage]]:
         if missing:
             seed = None if sent is None else sample_seed(sent, position)
         uncertain = not missing and row is not None and not row.placed and position not in told.singles
-        made.append((index, MadeImage(job.variant, sample, None if uncertain else seed, job.effective, missing, uncertain)))
+        made.append(
+            (index, MadeImage(job.variant, sample, None if uncertain else seed, job.effective, missing, uncertain))
+        )
     return made
 
 
@@ -74,9 +81,7 @@ def _seed(job: PlannedJob, position: int, row: Job | None, told: JobTold) -> int
     return row.seed if row is not None and row.seed is not None else job.request.seed
 
 
-def _warnings(
-    recipe: Recipe, endpoint: Endpoint, jobs: tuple[PlannedJob, ...], told: dict[str, JobTold]
-) -> list[str]:
+def _warnings(recipe: Recipe, endpoint: Endpoint, jobs: tuple[PlannedJob, ...], told: dict[str, JobTold]) -> list[str]:
     found = [warning for job in jobs for warning in job.warnings]
     if any(i.kind == "text" for i in recipe.mix.used().ingredients):
         found.append("Text ingredients were joined to the prompt, without weights.")
@@ -86,7 +91,9 @@ def _warnings(
         found += _warnings_of(one)
     lost = sum(len(told[job.identity].missing) for job in jobs)
     if lost:
-        found.append(f"{lost} of {recipe.mix.variants * recipe.samples} pictures are missing: plain pictures stand for them.")
+        found.append(
+            f"{lost} of {recipe.mix.variants * recipe.samples} pictures are missing: plain pictures stand for them."
+        )
     return found
 
 
@@ -101,8 +108,10 @@ def _warnings_of(told: JobTold) -> list[str]:
         times = "twice" if len(paid) == 2 else f"{len(paid)} times"
         found.append(f"{place} was paid {times}: jobs {', '.join(paid)}.")
     if row is not None and not row.placed:
-        found.append(f"{place}: the service gave fewer images than it was paid for, without saying which: their seeds "
-                     "are uncertain.")
+        found.append(
+            f"{place}: the service gave fewer images than it was paid for, without saying which: their seeds "
+            "are uncertain."
+        )
     return found
 
 
@@ -110,7 +119,10 @@ def _details(told: JobTold) -> dict[str, Any]:
     job = told.job
     row = delivering(told.attempts) or (told.attempts[-1] if told.attempts else None)
     entry: dict[str, Any] = {
-        "id": row and row.remote_id, "identity": job.identity, "images": len(job.images), "prompt": job.request.prompt,
+        "id": row and row.remote_id,
+        "identity": job.identity,
+        "images": len(job.images),
+        "prompt": job.request.prompt,
         "seed_sent": job.request.seed,
         "seconds": None if row is None or row.seconds is None else round(row.seconds, 3),
         "from": "journal" if told.reused else "service",

@@ -26,8 +26,10 @@ RECORD_TRIES = (0.0, 0.2, 0.5, 1.0, 2.0)
 LOOK_FOR_SLOT = 0.05
 
 _VERBS = {
-    errors.REFUSED: "refuses the job", errors.JOB_FAILED: "does not take the job",
-    errors.QUEUE_FULL: "has a full queue", errors.SERVICE_DOWN: "does not take jobs",
+    errors.REFUSED: "refuses the job",
+    errors.JOB_FAILED: "does not take the job",
+    errors.QUEUE_FULL: "has a full queue",
+    errors.SERVICE_DOWN: "does not take jobs",
 }
 UNPAID = "The job was not taken, so nothing was paid for it."
 
@@ -56,7 +58,9 @@ def submit(context: RunContext, attempt: Attempt, row: Job) -> None:
             wait = max(wait, answer.retry_after or 0.0)
             limit = times.queue if answer.cause == errors.QUEUE_FULL else times.submit
             if answer.cause in (errors.REFUSED, errors.JOB_FAILED) or passed + wait > limit:
-                raise context.client.error(_VERBS[answer.cause], f"{answer.reason.rstrip('. ')}. {UNPAID}", answer.cause)
+                raise context.client.error(
+                    _VERBS[answer.cause], f"{answer.reason.rstrip('. ')}. {UNPAID}", answer.cause
+                )
         attempt.tell("queued", None)
         context.waiter(wait)
 
@@ -121,7 +125,8 @@ def _record(context: RunContext, attempt: Attempt, answer: Answer, request: Mapp
                 how = f"and taken as job {answer.id or 'without id'}"
             raise UnknownOutcome(
                 f"A job was sent to {context.name} {how}, and that cannot be written down: {error}",
-                "Queue again once it can be: the job is then looked up. Raise pay_again only if it is not found.", True,
+                "Queue again once it can be: the job is then looked up. Raise pay_again only if it is not found.",
+                True,
             ) from error
 
 
@@ -150,7 +155,8 @@ def _is_anothers(
     An equal request may be answered from the service's own cache, with the id of before: then its pictures are right.
     """
     others = [
-        row for row in context.journal.accounts.accepted_as(context.client.endpoint.account, str(answer.id))
+        row
+        for row in context.journal.accounts.accepted_as(context.client.endpoint.account, str(answer.id))
         if row.identity != attempt.identity
     ]
     if not others or any(row.fields == request["fields"] for row in others):

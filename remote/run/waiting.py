@@ -22,8 +22,14 @@ def await_result(context: RunContext, attempt: Attempt, row: Job) -> None:
     attempt.tell("generating", row.eta)
     took = context.journal.seconds_taken(endpoint.base_url)
     end = poll(
-        lambda: context.client.fetch(job, row.fetch_url), row.eta, took, passed, endpoint.timeouts.job, clock,
-        context.waiter, lambda pending: attempt.tell("generating", pending.eta),
+        lambda: context.client.fetch(job, row.fetch_url),
+        row.eta,
+        took,
+        passed,
+        endpoint.timeouts.job,
+        clock,
+        context.waiter,
+        lambda pending: attempt.tell("generating", pending.eta),
     )
     if isinstance(end, Late):
         context.journal.pending(attempt.identity, passed + endpoint.timeouts.job)
@@ -37,7 +43,8 @@ def await_result(context: RunContext, attempt: Attempt, row: Job) -> None:
     elif end.cause == errors.REFUSED:
         raise EngineError(
             f"{context.name} does not show job {job}: {end.reason.rstrip('. ')}. Check the key (Settings › Image "
-            "Mixer); the next queue of this graph collects the job.", errors.REFUSED,
+            "Mixer); the next queue of this graph collects the job.",
+            errors.REFUSED,
         )
     else:
         attempt.failed_here = True
@@ -59,8 +66,10 @@ def ask_again(context: RunContext, attempt: Attempt, row: Job) -> None:
     named = f" (job {row.remote_id})" if row.remote_id else ""
     raise NotDelivered(
         f"{context.name} took this job{named} and did not deliver ({row.reason.rstrip('. ')}); it may be paid for.",
-        "Queue again to ask for it once more, or raise pay_again to pay for another." if asked
-        else "It could not be asked for once more just now: queue again.", asked,
+        "Queue again to ask for it once more, or raise pay_again to pay for another."
+        if asked
+        else "It could not be asked for once more just now: queue again.",
+        asked,
     )
 
 

@@ -21,5 +21,6 @@ def check_caps(database: Database, new: int, run: str, caps: Caps, now: float) -
         if new and used + new > cap:
             raise EngineError(
                 f"This needs {new} paid job{'s' * (new > 1)}, and {used} of at most {cap} in {what} are used: ask for "
-                f"fewer images, or raise {name} under [spending] in endpoints.toml on the server.", CAP_REACHED,
+                f"fewer images, or raise {name} under [spending] in endpoints.toml on the server.",
+                CAP_REACHED,
             )

@@ -38,7 +38,10 @@ class Journal:
     `clock` is monotonic, in seconds."""
 
     def __init__(
-        self, path: Path, wall: Callable[[], float], busy_seconds: float = 10.0,
+        self,
+        path: Path,
+        wall: Callable[[], float],
+        busy_seconds: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
@@ -126,8 +129,21 @@ class Journal:
                 self._db.execute(
                     "INSERT INTO jobs (identity, state, account, place, run, take, reserved, owner, renewed, first, "
                     "attempt, resent, endpoint, wanted) VALUES (?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (job.identity, job.account, job.place, run, job.take, now, owner, now,
-                     job.first or job.identity, job.attempt, int(job.resent), job.endpoint, job.wanted),
+                    (
+                        job.identity,
+                        job.account,
+                        job.place,
+                        run,
+                        job.take,
+                        now,
+                        owner,
+                        now,
+                        job.first or job.identity,
+                        job.attempt,
+                        int(job.resent),
+                        job.endpoint,
+                        job.wanted,
+                    ),
                 )
 
     def check_caps_for(self, jobs_at_least: int, run: str, caps: Caps) -> None:
@@ -182,23 +198,40 @@ class Journal:
         self._set(identity, "accepted", "AND state = 'failed' AND remote_id IS NOT NULL", (), reason=None)
 
     def ready(
-        self, identity: str, links: Links, *, meta: Mapping[str, Any], seeds: tuple[int | None, ...],
-        seconds: float | None, remote_id: str | None, unsafe: bool = False, placed: bool = True,
+        self,
+        identity: str,
+        links: Links,
+        *,
+        meta: Mapping[str, Any],
+        seeds: tuple[int | None, ...],
+        seconds: float | None,
+        remote_id: str | None,
+        unsafe: bool = False,
+        placed: bool = True,
     ) -> None:
         """The links are known. `seconds` is how long the job took, if that was seen."""
         text = json.dumps(meta, default=str)
         kept = tuple(seed if seed is not None and seed < 2**63 else None for seed in seeds)
         self._set(
-            identity, "ready", "", (), links=json.dumps(links), meta=text if len(text) <= LARGEST_META else "{}",
-            seed=kept[0] if kept else None, seeds=json.dumps(kept), seconds=seconds, remote_id=remote_id,
-            unsafe=int(unsafe), placed=int(placed), reason=None, files=None,
+            identity,
+            "ready",
+            "",
+            (),
+            links=json.dumps(links),
+            meta=text if len(text) <= LARGEST_META else "{}",
+            seed=kept[0] if kept else None,
+            seeds=json.dumps(kept),
+            seconds=seconds,
+            remote_id=remote_id,
+            unsafe=int(unsafe),
+            placed=int(placed),
+            reason=None,
+            files=None,
         )
 
     def pending(self, identity: str, seconds: float) -> None:
         """The job was still in the making so many seconds after it was taken."""
-        self._db.execute(
-            "UPDATE jobs SET pended = max(coalesce(pended, 0), ?) WHERE identity = ?", (seconds, identity)
-        )
+        self._db.execute("UPDATE jobs SET pended = max(coalesce(pended, 0), ?) WHERE identity = ?", (seconds, identity))
 
     def not_delivered(self, first: str, counter: int) -> None:
         """A run with pay_again at `counter` did not get the job's images."""

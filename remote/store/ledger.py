@@ -116,8 +116,11 @@ def sums_of(entries: Iterable[Entry]) -> Sums:
     listed = list(entries)
     paid = [entry for entry in listed if entry.paid]
     return Sums(
-        len(paid), sum(entry.unknown for entry in listed), sum(entry.wanted for entry in paid),
-        sum(entry.delivered for entry in paid), sum(entry.missing for entry in paid),
+        len(paid),
+        sum(entry.unknown for entry in listed),
+        sum(entry.wanted for entry in paid),
+        sum(entry.delivered for entry in paid),
+        sum(entry.missing for entry in paid),
     )
 
 
@@ -144,8 +147,10 @@ def advice(entries: Sequence[Entry]) -> str:
         parts.append(f"{unknown} job{'s' * (unknown > 1)} may be paid for")
     if not parts:
         return ""
-    return (f"{' and '.join(parts)}: queue the graph again, which asks for what was paid and does not pay for it again. "
-            "If it still does not come, raise pay_again of Image Mixer (Remote) by 1 to pay for another.")
+    return (
+        f"{' and '.join(parts)}: queue the graph again, which asks for what was paid and does not pay for it again. "
+        "If it still does not come, raise pay_again of Image Mixer (Remote) by 1 to pay for another."
+    )
 
 
 def entries_of(path: Path) -> tuple[Entry, ...]:
@@ -192,12 +197,21 @@ def _entry(path: Path, row: sqlite3.Row) -> Entry:
         files = json.loads(cells["files"] or "[]")
         time.localtime(float(cells["reserved"]))  # a time that is not one ends here
         return Entry(
-            float(cells["reserved"]), harmless(cells["endpoint"] or _host(cells["place"])), harmless(cells["run"]),
-            int(cells["take"]), int(cells["attempt"]), bool(cells["resent"]), str(cells["state"]),
-            cells["remote_id"] or "", max(int(cells["wanted"]), int(fields.get("samples") or 1), len(files)),
-            sum(file is not None for file in files), _seed(cells["seed"], fields.get("seed")), cells["seconds"],
+            float(cells["reserved"]),
+            harmless(cells["endpoint"] or _host(cells["place"])),
+            harmless(cells["run"]),
+            int(cells["take"]),
+            int(cells["attempt"]),
+            bool(cells["resent"]),
+            str(cells["state"]),
+            cells["remote_id"] or "",
+            max(int(cells["wanted"]), int(fields.get("samples") or 1), len(files)),
+            sum(file is not None for file in files),
+            _seed(cells["seed"], fields.get("seed")),
+            cells["seconds"],
             _harmless_reason(cells["reason"] or "", (fields.get("prompt"), fields.get("negative_prompt"))),
-            str(cells["identity"])[:SHORT], str(cells["first"] or cells["identity"])[:SHORT],
+            str(cells["identity"])[:SHORT],
+            str(cells["first"] or cells["identity"])[:SHORT],
         )
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, OSError) as error:
         raise StoreError(f"The journal {path} is damaged: a row of it cannot be read.") from error

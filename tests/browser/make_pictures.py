@@ -65,7 +65,12 @@ def scene(kind: str) -> tuple[list[Spec], list[Link]]:
             ("demo", "ImageMixerDemoModel", (-1900, 0), {}),
             ("sweep", "ImageMixerSweepWeights", (-1900, 500), {"variants": 4}),
             ("mix", "ImageMixerMix", (-1500, 0), {}),
-            ("recipe", "ImageMixerRecipe", (-1100, 0), {"width": 64, "height": 64, "steps": 20, "samples": 2, "seed": 4}),
+            (
+                "recipe",
+                "ImageMixerRecipe",
+                (-1100, 0),
+                {"width": 64, "height": 64, "steps": 20, "samples": 2, "seed": 4},
+            ),
             ("engine", "ImageMixerLocal", (-700, 0), {}),
             ("save", "ImageMixerSave", (1700, 0), {}),
         ]

@@ -25,9 +25,15 @@ GRAPH: list[Spec] = [
     ("core", "SaveImage", (1700, 500), {"filename_prefix": "dropped/core"}),
 ]
 LINKS: list[Link] = [
-    ("a", 0, "mix", "images.image0"), ("b", 0, "mix", "images.image1"), ("mix", 0, "recipe", "mix"),
-    ("recipe", 0, "engine", "recipe"), ("demo", 0, "engine", "model"), ("demo", 2, "engine", "vae"),
-    ("demo", 3, "engine", "clip_vision"), ("engine", 0, "ours", "images"), ("engine", 2, "ours", "report"),
+    ("a", 0, "mix", "images.image0"),
+    ("b", 0, "mix", "images.image1"),
+    ("mix", 0, "recipe", "mix"),
+    ("recipe", 0, "engine", "recipe"),
+    ("demo", 0, "engine", "model"),
+    ("demo", 2, "engine", "vae"),
+    ("demo", 3, "engine", "clip_vision"),
+    ("engine", 0, "ours", "images"),
+    ("engine", 2, "ours", "report"),
     ("engine", 0, "core", "images"),
 ]
 _seeds = itertools.count(3000)
@@ -41,7 +47,9 @@ def shown(page_of: Callable[[str], ComfyPage], mode: str) -> ComfyPage:
 
 def emptied(shown: ComfyPage) -> None:
     """Leave nothing on the canvas."""
-    shown.page.evaluate("() => { app.canvas.setGraph(app.rootGraph); app.graph.clear(); app.canvas.setDirty(true, true) }")
+    shown.page.evaluate(
+        "() => { app.canvas.setGraph(app.rootGraph); app.graph.clear(); app.canvas.setDirty(true, true) }"
+    )
     shown.page.wait_for_timeout(200)
 
 

@@ -16,8 +16,11 @@ from image_mixer.tools.comfy_tool.server import Server
 from playwright.sync_api import Browser
 
 LINKS: list[Link] = [
-    ("p", 0, "mix", "images.image0"), ("mix", 0, "recipe", "mix"), ("recipe", 0, "engine", "recipe"),
-    ("engine", 0, "save", "images"), ("engine", 1, "save", "report"),
+    ("p", 0, "mix", "images.image0"),
+    ("mix", 0, "recipe", "mix"),
+    ("recipe", 0, "engine", "recipe"),
+    ("engine", 0, "save", "images"),
+    ("engine", 1, "save", "report"),
 ]
 LACKING = "at most 2 paid jobs · 2 missing · pay again: 2 jobs"
 NOTHING_LACKING = "at most 2 paid jobs"

@@ -90,7 +90,9 @@ def pixels(file: Path) -> tuple[tuple[int, int], bytes]:
 
 def pictures_on(sheet: Path, record: dict[str, Any], side: int) -> list[bytes]:
     """The pixels of a sheet's pictures, `side` high, without their captions."""
-    (shown,) = (output["image_mixer_sheet"][0] for output in record["outputs"].values() if "image_mixer_sheet" in output)
+    (shown,) = (
+        output["image_mixer_sheet"][0] for output in record["outputs"].values() if "image_mixer_sheet" in output
+    )
     with Image.open(sheet) as image:
         boxes = [cell["box"] for cell in shown["cells"]]
         return [image.crop((left, top, left + width, top + side)).tobytes() for left, top, width, _ in boxes]
@@ -105,7 +107,9 @@ def from_cache(record: dict[str, Any]) -> set[str]:
     """The classes of the nodes that did not run."""
     prompt = record["prompt"][2]
     messages = record["status"]["messages"]
-    return {prompt[node]["class_type"] for kind, said in messages if kind == "execution_cached" for node in said["nodes"]}
+    return {
+        prompt[node]["class_type"] for kind, said in messages if kind == "execution_cached" for node in said["nodes"]
+    }
 
 
 def nodes_of(file: Path) -> list[dict[str, Any]]:
@@ -127,7 +131,12 @@ def nodes_of(file: Path) -> list[dict[str, Any]]:
     ],
 )
 def test_a_dropped_png_makes_the_same_pixels_and_pays_nothing(
-    page_of: Callable[[str], ComfyPage], browser: Browser, server: Server, other: Server, service: Service, mode: str,
+    page_of: Callable[[str], ComfyPage],
+    browser: Browser,
+    server: Server,
+    other: Server,
+    service: Service,
+    mode: str,
     file: Path,
 ) -> None:
     before = len(service.state.paid)

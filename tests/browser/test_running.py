@@ -16,8 +16,11 @@ PAID: list[Spec] = [
     ("save", "ImageMixerSave", (1400, 60), {}),
 ]
 LINKS: list[Link] = [
-    ("p", 0, "mix", "images.image0"), ("mix", 0, "recipe", "mix"), ("recipe", 0, "engine", "recipe"),
-    ("engine", 0, "save", "images"), ("engine", 1, "save", "report"),
+    ("p", 0, "mix", "images.image0"),
+    ("mix", 0, "recipe", "mix"),
+    ("recipe", 0, "engine", "recipe"),
+    ("engine", 0, "save", "images"),
+    ("engine", 1, "save", "report"),
 ]
 _SAID = """([id, text]) => app.graph.getNodeById(id).badges
   .some(badge => (typeof badge === 'function' ? badge() : badge).text === text)"""

@@ -20,10 +20,18 @@ GRAPH: list[Spec] = [
     ("save", "ImageMixerSave", (1900, 60), {"filename_prefix": "seeds/one"}),
 ]
 LINKS: list[Link] = [
-    ("demo", 4, "mix", "images.image0"), ("demo", 5, "mix", "images.image1"), ("sweep", 0, "mix", "weights"),
-    ("mix", 0, "recipe", "mix"), ("recipe", 0, "engine", "recipe"), ("demo", 0, "engine", "model"),
-    ("demo", 2, "engine", "vae"), ("demo", 3, "engine", "clip_vision"), ("engine", 0, "sheet", "images"),
-    ("engine", 2, "sheet", "report"), ("sheet", 0, "save", "images"), ("engine", 2, "save", "report"),
+    ("demo", 4, "mix", "images.image0"),
+    ("demo", 5, "mix", "images.image1"),
+    ("sweep", 0, "mix", "weights"),
+    ("mix", 0, "recipe", "mix"),
+    ("recipe", 0, "engine", "recipe"),
+    ("demo", 0, "engine", "model"),
+    ("demo", 2, "engine", "vae"),
+    ("demo", 3, "engine", "clip_vision"),
+    ("engine", 0, "sheet", "images"),
+    ("engine", 2, "sheet", "report"),
+    ("sheet", 0, "save", "images"),
+    ("engine", 2, "save", "report"),
 ]
 _VALUE = "([id, name]) => app.graph.getNodeById(id).widgets.find(one => one.name === name).value"
 

@@ -24,9 +24,15 @@ GRAPH: list[Spec] = [
     ("save", "ImageMixerSave", (1400, 60), {"filename_prefix": "seeds/used"}),
 ]
 LINKS: list[Link] = [
-    ("demo", 4, "mix", "images.image0"), ("demo", 5, "mix", "images.image1"), ("mix", 0, "recipe", "mix"),
-    ("recipe", 0, "engine", "recipe"), ("demo", 0, "engine", "model"), ("demo", 2, "engine", "vae"),
-    ("demo", 3, "engine", "clip_vision"), ("engine", 0, "save", "images"), ("engine", 2, "save", "report"),
+    ("demo", 4, "mix", "images.image0"),
+    ("demo", 5, "mix", "images.image1"),
+    ("mix", 0, "recipe", "mix"),
+    ("recipe", 0, "engine", "recipe"),
+    ("demo", 0, "engine", "model"),
+    ("demo", 2, "engine", "vae"),
+    ("demo", 3, "engine", "clip_vision"),
+    ("engine", 0, "save", "images"),
+    ("engine", 2, "save", "report"),
 ]
 LINKED: Spec = ("seed", SEED, (350, 500), {"seed": 11, **EACH_TIME})
 
@@ -35,8 +41,11 @@ SECOND: list[Spec] = [
     ("engine two", "ImageMixerLocal", (1050, 500), {}),
     ("save two", "ImageMixerSave", (1400, 500), {"filename_prefix": "seeds/two"}),
 ]
-SECOND_LINKS: list[Link] = [(f"{one} two" if one in ("recipe", "engine") else one, output, f"{to} two", name)
-                            for one, output, to, name in LINKS if to in ("recipe", "engine", "save")]
+SECOND_LINKS: list[Link] = [
+    (f"{one} two" if one in ("recipe", "engine") else one, output, f"{to} two", name)
+    for one, output, to, name in LINKS
+    if to in ("recipe", "engine", "save")
+]
 
 INTO_A_SUBGRAPH = "ids => { app.graph.convertToSubgraph(new Set(ids.map(id => app.graph.getNodeById(id)))) }"
 KEPT_INSIDE = """

@@ -20,9 +20,15 @@ GRAPH: list[Spec] = [
     ("sheet", "ImageMixerSheet", (1400, 60), {}),
 ]
 LINKS: list[Link] = [
-    ("demo", 4, "mix", "images.image0"), ("demo", 5, "mix", "images.image1"), ("mix", 0, "recipe", "mix"),
-    ("recipe", 0, "engine", "recipe"), ("demo", 0, "engine", "model"), ("demo", 2, "engine", "vae"),
-    ("demo", 3, "engine", "clip_vision"), ("engine", 0, "sheet", "images"), ("engine", 2, "sheet", "report"),
+    ("demo", 4, "mix", "images.image0"),
+    ("demo", 5, "mix", "images.image1"),
+    ("mix", 0, "recipe", "mix"),
+    ("recipe", 0, "engine", "recipe"),
+    ("demo", 0, "engine", "model"),
+    ("demo", 2, "engine", "vae"),
+    ("demo", 3, "engine", "clip_vision"),
+    ("engine", 0, "sheet", "images"),
+    ("engine", 2, "sheet", "report"),
 ]
 INTO_A_SUBGRAPH = "ids => { app.graph.convertToSubgraph(new Set(ids.map(id => app.graph.getNodeById(id)))) }"
 PROMOTE = """

@@ -15,9 +15,11 @@ def test_variants_are_drawn(page_of: Callable[[str], ComfyPage], mode: str) -> N
     simplex = {"ingredients": 3, "pattern": "simplex", "variants": 36}
     ids = build(
         shown,
-        [("blend", "ImageMixerBlendWeights", (100, 80), {"variants": 5}),
-         ("sweep", "ImageMixerSweepWeights", (450, 80), simplex),
-         ("number", "PrimitiveInt", (100, 500), {"value": 4})],
+        [
+            ("blend", "ImageMixerBlendWeights", (100, 80), {"variants": 5}),
+            ("sweep", "ImageMixerSweepWeights", (450, 80), simplex),
+            ("number", "PrimitiveInt", (100, 500), {"value": 4}),
+        ],
         [],
     )
     shown.page.wait_for_timeout(500)

@@ -8,14 +8,52 @@ from collections.abc import Mapping
 from typing import Any
 
 NUMBERS: tuple[Any, ...] = (
-    -1, 0, 1, 0.5, -0.0, 1e308, -1e308, 5e-324, float("nan"), float("inf"), 2**53, 2**63, 2**64, -(2**63), 10**400, True,
+    -1,
+    0,
+    1,
+    0.5,
+    -0.0,
+    1e308,
+    -1e308,
+    5e-324,
+    float("nan"),
+    float("inf"),
+    2**53,
+    2**63,
+    2**64,
+    -(2**63),
+    10**400,
+    True,
 )
 """None of them is a size or a count that a widget takes and that would keep the machine busy."""
 
 TEXTS = (
-    "", " ", "\x00", "\n\n", "0.5, x", "1e999", "nan", "'; DROP TABLE jobs; --", "{{7*7}}", "${HOME}", "%date:yyyy%",
-    "%x.y%", "\ud800", "\u202e\u200b\ufeff", "a\u0301" * 50, "\U0001f9ea" * 100, "__proto__", "-10", "5:3", "None",
-    "[object Object]", "A" * 300, "1," * 5000, "( " * 3000, "{a|" * 500, "B" * 400_000,
+    "",
+    " ",
+    "\x00",
+    "\n\n",
+    "0.5, x",
+    "1e999",
+    "nan",
+    "'; DROP TABLE jobs; --",
+    "{{7*7}}",
+    "${HOME}",
+    "%date:yyyy%",
+    "%x.y%",
+    "\ud800",
+    "\u202e\u200b\ufeff",
+    "a\u0301" * 50,
+    "\U0001f9ea" * 100,
+    "__proto__",
+    "-10",
+    "5:3",
+    "None",
+    "[object Object]",
+    "A" * 300,
+    "1," * 5000,
+    "( " * 3000,
+    "{a|" * 500,
+    "B" * 400_000,
 )
 KEYS = ("", "images.", "images.image99", "images.image0.image0", "images.__proto__", "method.power", "\x00", "k" * 5000)
 TOO_LONG = 200
@@ -23,18 +61,36 @@ TOO_LONG = 200
 
 def addresses(host: str) -> tuple[str, ...]:
     """Ways to lead a server to `host`, a host and port."""
-    return (f"http://{host}/a.png", f"https://{host}/", f"//{host}/a", f"http://user:pass@{host}/", f"\\\\{host}\\share")
+    return (
+        f"http://{host}/a.png",
+        f"https://{host}/",
+        f"//{host}/a",
+        f"http://user:pass@{host}/",
+        f"\\\\{host}\\share",
+    )
 
 
 def paths(outside: str) -> tuple[str, ...]:
     """Ways out of a folder, `outside` being the absolute path of one that nothing may touch."""
     up = "../" * 12
     return (
-        f"{outside}/x", f"{up}{outside}/x", f"..{outside}/x", "../../../outside/x", "..\\..\\..\\outside\\x",
+        f"{outside}/x",
+        f"{up}{outside}/x",
+        f"..{outside}/x",
+        "../../../outside/x",
+        "..\\..\\..\\outside\\x",
         "a/../../../../outside/x",
-        f"file://{outside}/x", f"{outside}/secret.safetensors [output]", "../../outside/secret.safetensors [output]",
-        "../../outside/secret.safetensors [input]", "~/x", "C:\\x", "CON", "x\x00y",
-        "%2e%2e%2foutside%2fx", "./././x", "x/" * 300,
+        f"file://{outside}/x",
+        f"{outside}/secret.safetensors [output]",
+        "../../outside/secret.safetensors [output]",
+        "../../outside/secret.safetensors [input]",
+        "~/x",
+        "C:\\x",
+        "CON",
+        "x\x00y",
+        "%2e%2e%2foutside%2fx",
+        "./././x",
+        "x/" * 300,
     )
 
 
@@ -55,7 +111,11 @@ class Hostile:
         if depth > 3 or kind == 8:
             return self.chance.choice((None, False, [], {}))
         inner = [self.value(depth + 1) for _ in range(self.chance.randrange(4))]
-        return inner if self.chance.random() < 0.5 else {str(at): one for at, one in enumerate(inner)} | {"__value__": inner}
+        return (
+            inner
+            if self.chance.random() < 0.5
+            else {str(at): one for at, one in enumerate(inner)} | {"__value__": inner}
+        )
 
     def link(self, prompt: Mapping[str, Any]) -> list[Any]:
         """A link to some node of the prompt, or to none, at some output, or at none."""

@@ -41,9 +41,7 @@ class Live:
     def post(self, path: str, body: Any) -> tuple[int, Any]:
         return self.send("POST", path, body)
 
-    def send(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any]:
+    def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """(status, JSON or None) of any request."""
         data = None if body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json"} | (headers or {})

@@ -51,12 +51,16 @@ def text(model: Any, seed: int = 3) -> Any:
 def embeddings_of(model: Any, rows: Any, pictures: Any = None, negative: Any = None) -> Embeddings:
     """References of different sizes, `pictures` their numbers, weighted by `rows`."""
     pictures = range(len(rows[0])) if pictures is None else pictures
-    made = tuple(Encoded(latent=shaped(model, drawn(20 + index, 1, channels_of(model), *SIZES[index % 4]))) for index in pictures)
+    made = tuple(
+        Encoded(latent=shaped(model, drawn(20 + index, 1, channels_of(model), *SIZES[index % 4]))) for index in pictures
+    )
     ingredients = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in pictures)
     return Embeddings(Mix(ingredients, tuple(map(tuple, rows))), made, negative)
 
 
-def applied(model: Any, embeddings: Embeddings, strength: float = 1.0, positive: Any = None, negative: Any = None) -> Any:
+def applied(
+    model: Any, embeddings: Embeddings, strength: float = 1.0, positive: Any = None, negative: Any = None
+) -> Any:
     return engine.apply(
         model, positive or text(model), negative or text(model, 8), embeddings, None, None, "auto", strength
     )

@@ -131,7 +131,8 @@ def remote_graph(**changes: dict[str, Any]) -> dict[str, Any]:
     prompt["recipe"]["inputs"] |= {"prompt": "rose man", "width": 256, "height": 256, "steps": 30}
     prompt |= graph(
         remote=(
-            "ImageMixerRemote", {"recipe": ["recipe", 0], "endpoint": "modelslab v6", "take": 0, "track_id": ""},
+            "ImageMixerRemote",
+            {"recipe": ["recipe", 0], "endpoint": "modelslab v6", "take": 0, "track_id": ""},
         ),
         save=("ImageMixerSave", {"images": ["remote", 0], "filename_prefix": "test/remote", "report": ["remote", 1]}),
         show=("PreviewAny", {"source": ["remote", 1]}),
@@ -190,8 +191,16 @@ def made(live: Scene, number: int) -> bytes:
     return render.rendered(job.inputs, job.weights, str(job.fields["prompt"]), job.seed, job.size)
 
 
-SAID = ("/history", "/queue", "/object_info", "/settings", "/internal/logs", "/internal/logs/raw", "/system_stats",
-        "/image_mixer/endpoints")
+SAID = (
+    "/history",
+    "/queue",
+    "/object_info",
+    "/settings",
+    "/internal/logs",
+    "/internal/logs/raw",
+    "/system_stats",
+    "/image_mixer/endpoints",
+)
 
 
 def told(live: Scene) -> dict[str, str]:

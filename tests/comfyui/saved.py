@@ -36,24 +36,50 @@ class _Writer:
                 if isinstance(value, list):
                     self._connect((value[0], int(value[1])), name, key)
         top = [node for name, node in self.nodes.items() if name not in self.inside]
-        rows = [[link[key] for key in ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")]
-                for link in self.links[False]]
+        rows = [
+            [link[key] for key in ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")]
+            for link in self.links[False]
+        ]
         made: dict[str, Any] = {"nodes": top, "links": rows, "version": 0.4}
         if self.inside:
-            top.append({"id": self.host, "type": SUBGRAPH, "mode": 0, "inputs": self.host_inputs,
-                        "outputs": list(self.outputs.values()), "properties": {}, "widgets_values": []})
-            made["definitions"] = {"subgraphs": [{
-                "id": SUBGRAPH, "name": "inner", "nodes": [self.nodes[name] for name in sorted(self.inside)],
-                "links": self.links[True], "inputs": list(self.inputs.values()), "outputs": list(self.outputs.values()),
-            }]}
+            top.append(
+                {
+                    "id": self.host,
+                    "type": SUBGRAPH,
+                    "mode": 0,
+                    "inputs": self.host_inputs,
+                    "outputs": list(self.outputs.values()),
+                    "properties": {},
+                    "widgets_values": [],
+                }
+            )
+            made["definitions"] = {
+                "subgraphs": [
+                    {
+                        "id": SUBGRAPH,
+                        "name": "inner",
+                        "nodes": [self.nodes[name] for name in sorted(self.inside)],
+                        "links": self.links[True],
+                        "inputs": list(self.inputs.values()),
+                        "outputs": list(self.outputs.values()),
+                    }
+                ]
+            }
         host = f"{self.host}:"
         return made, {n: (host if n in self.inside else "") + str(at) for n, at in self.number.items()}
 
     def _node(self, name: str) -> dict[str, Any]:
         node = self.prompt[name]
         values = {key: value for key, value in node["inputs"].items() if not isinstance(value, list)}
-        return {"id": self.number[name], "type": node["class_type"], "mode": 0, "inputs": [], "properties": {},
-                "outputs": [{"name": kind, "type": kind} for kind in self._types(name)], "widgets_values": values}
+        return {
+            "id": self.number[name],
+            "type": node["class_type"],
+            "mode": 0,
+            "inputs": [],
+            "properties": {},
+            "outputs": [{"name": kind, "type": kind} for kind in self._types(name)],
+            "widgets_values": values,
+        }
 
     def _types(self, name: str) -> list[str]:
         return [str(kind) for kind in self.info[self.prompt[name]["class_type"]]["output"]]
@@ -91,6 +117,14 @@ class _Writer:
 
     def _row(self, inner: bool, origin: int, slot: int, target: int, at: int, kind: str) -> int:
         self.count += 1
-        self.links[inner].append({"id": self.count, "origin_id": origin, "origin_slot": slot, "target_id": target,
-                                  "target_slot": at, "type": kind})
+        self.links[inner].append(
+            {
+                "id": self.count,
+                "origin_id": origin,
+                "origin_slot": slot,
+                "target_id": target,
+                "target_slot": at,
+                "type": kind,
+            }
+        )
         return self.count

@@ -67,7 +67,12 @@ def near(one: torch.Tensor, other: torch.Tensor, by: float = NEAR) -> bool:
 
 
 def forward(
-    models: engine.Models, embeddings: towers.Embeddings, combine: str, items: int = 1, guidance: float = 3.0, **more: Any
+    models: engine.Models,
+    embeddings: towers.Embeddings,
+    combine: str,
+    items: int = 1,
+    guidance: float = 3.0,
+    **more: Any,
 ) -> torch.Tensor:
     """What one forward of ComfyUI's guided sampling gives at the noisiest sigma."""
     text, avoided = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
@@ -107,6 +112,4 @@ def texts(models: engine.Models) -> tuple[Any, Any]:
 
 def applied(models: engine.Models, embeddings: Any, model: Any, positive: Any, negative: Any, combine: str) -> Any:
     settings = {"combine": combine}
-    return engine.apply(
-        model, positive, negative, embeddings, None, models.adapter, "auto", 1.0, settings
-    )
+    return engine.apply(model, positive, negative, embeddings, None, models.adapter, "auto", 1.0, settings)

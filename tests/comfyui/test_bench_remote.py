@@ -9,8 +9,16 @@ import sys
 from image_mixer.tools.comfy_tool import bench
 
 FIGURES = {
-    "overhead_s", "calls_per_job", "poll_advantage", "upload4_ratio", "schedule_ratio", "beside_local_ratio",
-    "beside_local_quartile1", "beside_local_quartile3", "reuse_s", "peak_mb_per_picture",
+    "overhead_s",
+    "calls_per_job",
+    "poll_advantage",
+    "upload4_ratio",
+    "schedule_ratio",
+    "beside_local_ratio",
+    "beside_local_quartile1",
+    "beside_local_quartile3",
+    "reuse_s",
+    "peak_mb_per_picture",
 }
 
 

@@ -85,7 +85,9 @@ def test_the_prompt_is_an_ingredient(model: demo.DemoModel, judge: Any) -> None:
     word = scenes.COLOURS[int(b.factors[0, 1])]
     mix = Mix((Ingredient("image", images.picture(both[0].movedim(0, -1))),), ((0.4,),))
     recipe = Recipe(mix, prompt=word, width=64, height=64, steps=20, guidance_scale=2.5, seed=1, samples=4)
-    made = engine.generate(recipe, engine.Models(model.model, model.vae, model.clip, model.clip_vision), engine.Options())
+    made = engine.generate(
+        recipe, engine.Models(model.model, model.vae, model.clip, model.clip_vision), engine.Options()
+    )
     colours = judge.probabilities(made.images.movedim(-1, 1))[1].argmax(-1)
     assert (colours == b.factors[0, 1]).sum() >= 3
 

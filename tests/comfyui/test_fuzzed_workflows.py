@@ -113,7 +113,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
     (outside / "secret.safetensors").write_bytes(b"canary")
     with socket.create_server(("127.0.0.1", 0)) as listener, scene(folder / "base", took=0.05) as made:
         text = (made.private / "endpoints.toml").read_text(encoding="utf-8")
-        (made.private / "endpoints.toml").write_text(text.replace("per_day = 1000", "per_day = 100000"), encoding="utf-8")
+        (made.private / "endpoints.toml").write_text(
+            text.replace("per_day = 1000", "per_day = 100000"), encoding="utf-8"
+        )
         made.service.state.credits = dict.fromkeys(made.service.state.credits, 10**9)
         _limit_memory(made.server.pid)
         yield Range(made, outside, listener)
@@ -146,11 +148,15 @@ def prompts() -> list[dict[str, Any]]:
     every |= graph(
         mask=("SolidMask", {"value": 1.0, "width": 64, "height": 64}),
         sweep=("ImageMixerSweepWeights", {"ingredients": 2, "pattern": "ramp", "variants": 2, "seed": 0}),
-        extra=("ImageMixerAddImage", {"mix": ["mix", 0], "image": ["a", 0], "weight": 0.5, "region": ["mask", 0],
-                                      "start": 0.0, "end": 0.8}),
+        extra=(
+            "ImageMixerAddImage",
+            {"mix": ["mix", 0], "image": ["a", 0], "weight": 0.5, "region": ["mask", 0], "start": 0.0, "end": 0.8},
+        ),
         text=("ImageMixerAddText", {"mix": ["extra", 0], "text": "a cat", "weight": 0.3, "start": 0.0, "end": 1.0}),
-        url=("ImageMixerAddURL", {"mix": ["text", 0], "url": "https://a.example/b.png", "weight": 0.0, "start": 0.0,
-                                  "end": 1.0}),
+        url=(
+            "ImageMixerAddURL",
+            {"mix": ["text", 0], "url": "https://a.example/b.png", "weight": 0.0, "start": 0.0, "end": 1.0},
+        ),
         seed=("ImageMixerSeed", {"seed": 41}),
         sequence=("ImageMixerSeedSequence", {"seed": ["seed", 0], "count": 2, "mode": "count up"}),
         sheet=("ImageMixerSheet", {"images": ["local", 0], "report": ["local", 2], "captions": "", "columns": 0}),
@@ -162,12 +168,32 @@ def prompts() -> list[dict[str, Any]]:
         weights=("ImageMixerWeights", {"text": "1, 0.5", "normalisation": "max to 1"}),
         blend=("ImageMixerBlendWeights", {"from": ["weights", 1], "to": "0 1", "variants": 2, "easing": "linear"}),
         encode=("ImageMixerEncode", {"mix": ["mix", 0], "clip_vision": ["models", 3], "preparation": "centre crop"}),
-        apply=("ImageMixerApply", {"model": ["models", 0], "embeddings": ["encode", 0], "weights": ["weights", 0],
-                                   "method": "image mixer", "strength": 1.0}),
+        apply=(
+            "ImageMixerApply",
+            {
+                "model": ["models", 0],
+                "embeddings": ["encode", 0],
+                "weights": ["weights", 0],
+                "method": "image mixer",
+                "strength": 1.0,
+            },
+        ),
         empty=("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),
-        sampler=("KSampler", {"model": ["apply", 0], "positive": ["apply", 1], "negative": ["apply", 2],
-                              "latent_image": ["empty", 0], "seed": 1, "steps": 1, "cfg": 3.0, "sampler_name": "euler",
-                              "scheduler": "normal", "denoise": 1.0}),
+        sampler=(
+            "KSampler",
+            {
+                "model": ["apply", 0],
+                "positive": ["apply", 1],
+                "negative": ["apply", 2],
+                "latent_image": ["empty", 0],
+                "seed": 1,
+                "steps": 1,
+                "cfg": 3.0,
+                "sampler_name": "euler",
+                "scheduler": "normal",
+                "denoise": 1.0,
+            },
+        ),
         decode=("VAEDecode", {"samples": ["sampler", 0], "vae": ["models", 2]}),
         save=("ImageMixerSave", {"images": ["decode", 0], "filename_prefix": "test/apply"}),
         keep=("ImageMixerSaveEmbeds", {"embeddings": ["encode", 0], "filename_prefix": "kept"}),
@@ -199,7 +225,9 @@ def fuzz_files(live: Range, cases: int, seed: int) -> dict[str, int]:
     made, info = Hostile(random.Random(seed), live.host, str(live.outside)), live.get("/object_info")
     goods = [json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "workflows").glob("*.json"))]
     templates = len(goods)
-    goods += [as_workflow(prompt, info, inside)[0] for prompt in prompts() for inside in ((), ("mix", "recipe", "local"))]
+    goods += [
+        as_workflow(prompt, info, inside)[0] for prompt in prompts() for inside in ((), ("mix", "recipe", "local"))
+    ]
     verdicts = {"unreadable": 0, "refused": 0, "failed": 0, "ran": 0}
     for case in range(cases):
         at = case % len(goods)
@@ -284,14 +312,18 @@ LINKED: list[tuple[str, str, Any]] = [
     (node, name, value)
     for node, names in {
         "recipe": ("width", "height", "steps", "samples", "seed"),
-        "sequence": ("seed", "count"), "sweep": ("ingredients", "variants", "seed"), "sheet": ("columns",),
+        "sequence": ("seed", "count"),
+        "sweep": ("ingredients", "variants", "seed"),
+        "sheet": ("columns",),
     }.items()
     for name in names
     for value in (2**53 - 1, 2**62, -1, -(2**62))
 ] + [
     (node, name, value)
     for node, names in {
-        "recipe": ("guidance_scale",), "extra": ("weight", "start", "end"), "text": ("weight",),
+        "recipe": ("guidance_scale",),
+        "extra": ("weight", "start", "end"),
+        "text": ("weight",),
         "local": ("strength", "denoise"),
     }.items()
     for name in names
@@ -303,7 +335,8 @@ def test_numbers_from_links_are_refused_or_run(live: Range) -> None:
     for node, name, value in LINKED:
         prompt = prompts()[3]
         prompt["number"] = {
-            "class_type": "PrimitiveInt" if isinstance(value, int) else "PrimitiveFloat", "inputs": {"value": value},
+            "class_type": "PrimitiveInt" if isinstance(value, int) else "PrimitiveFloat",
+            "inputs": {"value": value},
         }
         prompt[node]["inputs"][name] = ["number", 0]
         begun = time.monotonic()

@@ -75,7 +75,9 @@ def test_a_distilled_model_gets_the_guidance_scale_as_its_input(run: Any) -> Non
     model = micro_flux.build()
     made, cfg = run(model, guidance_scale=2.5)
     assert cfg == 1.0 and made.report.details["guidance_scale"] == 2.5
-    text = [[context, {**options, "guidance": 2.5}] for context, options in Clip().encode_from_tokens_scheduled("a cat")]
+    text = [
+        [context, {**options, "guidance": 2.5}] for context, options in Clip().encode_from_tokens_scheduled("a cat")
+    ]
     settings = sampling.Settings("euler", "normal", 2, 1.0)
     alone = sampling.sample(model, text, text, torch.zeros(1, 16, 8, 8), [made.report.images[0].seed], settings)
     assert torch.equal(made.latents, alone)

@@ -68,7 +68,12 @@ def chain(*engines: Prompt, seed: int, samples: int = 1) -> Prompt:
     """A graph whose engines, `one`, `two` and so on, are each the fallback of the one before; `one` is saved."""
     prompt = {name: node for name, node in local_graph().items() if name in ("a", "b", "mix", "recipe")}
     prompt["recipe"]["inputs"] |= {
-        "prompt": "rose", "width": 256, "height": 256, "steps": 1, "seed": seed, "samples": samples,
+        "prompt": "rose",
+        "width": 256,
+        "height": 256,
+        "steps": 1,
+        "seed": seed,
+        "samples": samples,
     }
     prompt |= graph(
         models=("ProbeMicroModels", {"seed": 0, "tagged": True}),
@@ -123,19 +128,23 @@ def fault(made: Fault) -> Callable[[Scene], None]:
 
 REMOTE_CAUSES = {
     "no key": Cause(
-        "no key", "keyless",
+        "no key",
+        "keyless",
         mend=lambda live: live.post("/image_mixer/key", {"endpoint": "keyless", "key": KEY}),
     ),
     "cap of a run": Cause(
-        "cap reached", samples=5,
+        "cap reached",
+        samples=5,
         mend=lambda live: profiles(live, "max_jobs_per_run = 4", "max_jobs_per_run = 8"),
     ),
     "cap of a day": Cause(
-        "cap reached", spoil=lambda live: profiles(live, "max_jobs_per_day = 1000", "max_jobs_per_day = 0"),
+        "cap reached",
+        spoil=lambda live: profiles(live, "max_jobs_per_day = 1000", "max_jobs_per_day = 0"),
         mend=lambda live: profiles(live, "max_jobs_per_day = 0", "max_jobs_per_day = 1000"),
     ),
     "offline": Cause(
-        "offline", "offline",
+        "offline",
+        "offline",
         mend=lambda live: profiles(live, "https://nowhere.invalid", live.service.base),
     ),
     "wrong key (401)": Cause("refused", "wrong", mend=credit(WRONG, 1000)),
@@ -287,7 +296,8 @@ def told(report: dict[str, Any]) -> list[tuple[str, str | None]]:
 
 def over_seeds(prompt: Prompt, first: int) -> Prompt:
     prompt["sequence"] = {
-        "class_type": "ImageMixerSeedSequence", "inputs": {"seed": first, "count": 2, "mode": "count up"},
+        "class_type": "ImageMixerSeedSequence",
+        "inputs": {"seed": first, "count": 2, "mode": "count up"},
     }
     prompt["recipe"]["inputs"]["seed"] = ["sequence", 0]
     return prompt

@@ -294,7 +294,10 @@ def test_regional_prompts_stay_regional(models: engine.Models, combine: str) -> 
 def test_what_else_the_prompts_carry_stays(models: engine.Models, combine: str) -> None:
     """A ControlNet, pooled text, an area: all but the mix's own key is as it was, and the given entries are untouched."""
     text, avoided = texts(models)
-    given = [[[entry[0], {**entry[1], "control": object(), "area": (4, 4, 0, 0)}] for entry in part] for part in (text, avoided)]
+    given = [
+        [[entry[0], {**entry[1], "control": object(), "area": (4, 4, 0, 0)}] for entry in part]
+        for part in (text, avoided)
+    ]
     before = [[dict(options) for _, options in part] for part in given]
     _, *made = applied(models, embedded(models, 1.0), models.model, *given, combine)
     for part, options, now in zip(given, before, made, strict=True):

@@ -234,12 +234,16 @@ def test_a_wrong_tower_names_the_one_it_needs(
     other = micro.vision_tower(3, projection_dim=32)
     with pytest.raises(EngineError) as caught:
         generated(adapter, micro_models, clip_vision=other)
-    assert f"adapter.safetensors needs the vision tower {line}" in str(caught.value) and caught.value.cause == "no tower"
+    assert (
+        f"adapter.safetensors needs the vision tower {line}" in str(caught.value) and caught.value.cause == "no tower"
+    )
 
 
 def test_a_wide_tower_is_named_too(tmp_path: Path, micro_models: micro.MicroModels) -> None:
     adapter = loaded(tmp_path, micro_adapters.standard(micro.UNET, 1280))
-    with pytest.raises(EngineError, match=r"bigG/14 \(1280 numbers\); what is connected makes 768, as CLIP ViT-L/14 does"):
+    with pytest.raises(
+        EngineError, match=r"bigG/14 \(1280 numbers\); what is connected makes 768, as CLIP ViT-L/14 does"
+    ):
         generated(adapter, micro_models)
 
 
@@ -268,7 +272,9 @@ def test_saved_embeddings_know_what_no_picture_looks_like(tmp_path: Path, micro_
 
 def test_a_model_of_another_family_is_refused(tmp_path: Path, micro_models: micro.MicroModels) -> None:
     adapter = loaded(tmp_path, micro_adapters.standard(micro_unets.SDXL_LAYOUT, 768))
-    with pytest.raises(EngineError, match=r"made for SDXL \(70 layers\); the model is \w+, SD1.x \(7 layers\)") as caught:
+    with pytest.raises(
+        EngineError, match=r"made for SDXL \(70 layers\); the model is \w+, SD1.x \(7 layers\)"
+    ) as caught:
         generated(adapter, micro_models)
     assert caught.value.cause == "wrong model"
     sdxl = micro_unets.model_of(random_model.unet_state(micro_unets.SDXL, 1))
@@ -329,9 +335,7 @@ def test_negative_weights_subtract_in_sum(tmp_path: Path, micro_models: micro.Mi
     for weight in (0.5, -0.5):
         embeddings = engine.embed_all(mix_of(weight), None, micro_models.clip_vision, None, "centre crop")
         settings = {"combine": "sum"}
-        _, positive, _ = engine.apply(
-            micro_models.model, text, text, embeddings, None, adapter, "auto", 1.0, settings
-        )
+        _, positive, _ = engine.apply(micro_models.model, text, text, embeddings, None, adapter, "auto", 1.0, settings)
         carried.append(next(iter(positive[0][1]["model_conds"].values())).cond)
     changed = carried[0] != carried[1]
     assert torch.equal(carried[0][changed], -carried[1][changed]) and 0.4 < float(changed.float().mean()) < 0.6

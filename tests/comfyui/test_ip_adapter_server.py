@@ -37,7 +37,9 @@ def write_checkpoint(path: Path, unet: dict[str, torch.Tensor]) -> None:
 
 def write_vit_h(path: Path) -> None:
     """CLIP ViT-H/14 at its real size, strided."""
-    config = json.loads(Path(comfy.clip_vision.__file__).with_name("clip_vision_config_h.json").read_text(encoding="utf-8"))
+    config = json.loads(
+        Path(comfy.clip_vision.__file__).with_name("clip_vision_config_h.json").read_text(encoding="utf-8")
+    )
     tower = comfy.clip_model.CLIPVisionModelProjection(config, torch.float16, "meta", comfy.ops.disable_weight_init)
     shapes = {name: tuple(value.shape) for name, value in tower.state_dict().items() if value.is_floating_point()}
     torch.save({name: value.half() for name, value in random_model.strided_state(shapes).items()}, path)
@@ -121,7 +123,9 @@ def test_apply_mix_gives_it_to_cores_sampler_as_local_does(live: Live) -> None:
     text = {"text": "a cat", "clip": [checkpoint, 1]}
     encode = {"mix": [node_of(prompt, "ImageMixerMix"), 0], "clip_vision": [tower, 0], "preparation": "tile"}
     apply = {"embeddings": ["encode", 0], "adapter": [adapter, 0], "method": "auto", "strength": 0.5}
-    prompt = {name: prompt[name] for name in prompt if prompt[name]["class_type"] not in ("ImageMixerSave", "ImageMixerLocal")}
+    prompt = {
+        name: prompt[name] for name in prompt if prompt[name]["class_type"] not in ("ImageMixerSave", "ImageMixerLocal")
+    }
     prompt = {name: node for name, node in prompt.items() if node["class_type"] != "ImageMixerRecipe"}
     prompt |= {
         "text": {"class_type": "CLIPTextEncode", "inputs": text},

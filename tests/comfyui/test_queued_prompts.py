@@ -10,19 +10,32 @@ from comfy_api.latest import io
 from image_mixer.server.prompts import clean, takes
 
 KNOWN = {
-    "Ours": takes([
-        io.Image.Input("image"), io.Int.Input("number"), io.String.Input("told", force_input=True),
-        io.MultiType.Input("either", types=[io.Model, io.Clip]),
-        io.Autogrow.Input("images", template=io.Autogrow.TemplatePrefix(io.Image.Input("image"), prefix="image")),
-        io.DynamicCombo.Input("method", options=[
-            io.DynamicCombo.Option("a", []),
-            io.DynamicCombo.Option("b", [io.Float.Input("power"), io.Mask.Input("mask")]),
-        ]),
-    ]),
+    "Ours": takes(
+        [
+            io.Image.Input("image"),
+            io.Int.Input("number"),
+            io.String.Input("told", force_input=True),
+            io.MultiType.Input("either", types=[io.Model, io.Clip]),
+            io.Autogrow.Input("images", template=io.Autogrow.TemplatePrefix(io.Image.Input("image"), prefix="image")),
+            io.DynamicCombo.Input(
+                "method",
+                options=[
+                    io.DynamicCombo.Option("a", []),
+                    io.DynamicCombo.Option("b", [io.Float.Input("power"), io.Mask.Input("mask")]),
+                ],
+            ),
+        ]
+    ),
 }
 GOOD: dict[str, Any] = {
-    "image": ["1", 0], "number": 3, "told": "x", "either": ["1", 1], "images.image0": ["1", 0], "method": "b",
-    "method.power": 0.5, "method.mask": ["1", 2],
+    "image": ["1", 0],
+    "number": 3,
+    "told": "x",
+    "either": ["1", 1],
+    "images.image0": ["1", 0],
+    "method": "b",
+    "method.power": 0.5,
+    "method.mask": ["1", 2],
 }
 
 
@@ -49,8 +62,14 @@ def test_what_cannot_be_is_left_out(change: dict[str, Any], left: set[str]) -> N
     "prompt",
     [
         {"1": {"class_type": "Theirs", "inputs": {"image": "a.png", "odd": ["1", 0]}}},
-        None, [], "x", {"1": None}, {"1": {}}, {"1": {"class_type": ["Ours"], "inputs": {}}},
-        {"1": {"class_type": "Ours", "inputs": "x"}}, {"1": {"class_type": "Ours"}},
+        None,
+        [],
+        "x",
+        {"1": None},
+        {"1": {}},
+        {"1": {"class_type": ["Ours"], "inputs": {}}},
+        {"1": {"class_type": "Ours", "inputs": "x"}},
+        {"1": {"class_type": "Ours"}},
     ],
 )
 def test_other_packs_and_other_shapes_are_left_alone(prompt: Any) -> None:

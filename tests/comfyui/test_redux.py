@@ -73,7 +73,15 @@ def mix_of(*weights: float, rows: Any = None) -> Mix:
 
 
 def latents_of(mix: Mix, models: engine.Models, changes: Any = None, **options: Any) -> torch.Tensor:
-    given = {"prompt": "a cat", "width": 64, "height": 64, "steps": 2, "guidance_scale": 3.5, "seed": 7, **(changes or {})}
+    given = {
+        "prompt": "a cat",
+        "width": 64,
+        "height": 64,
+        "steps": 2,
+        "guidance_scale": 3.5,
+        "seed": 7,
+        **(changes or {}),
+    }
     return engine.generate(Recipe(mix, **given), models, engine.Options(**options)).latents
 
 
@@ -126,7 +134,15 @@ def test_a_forward_and_ten_steps_equal_diffusers(models: engine.Models, weights:
     for steps, bound in ((1, FORWARD), (10, NEAR)):
         sigmas = sampling._sigmas(model, sampling.Settings("euler", "simple", steps, 1.0))
         ours = comfy.sample.sample_custom(
-            model, x, 1.0, comfy.samplers.sampler_object("euler"), sigmas, positive, negative, torch.zeros(LATENT), seed=7
+            model,
+            x,
+            1.0,
+            comfy.samplers.sampler_object("euler"),
+            sigmas,
+            positive,
+            negative,
+            torch.zeros(LATENT),
+            seed=7,
         )
         theirs = parity_redux.euler(other, context, text[0][1]["pooled_output"], 3.5, x, sigmas)
         theirs = model.model.latent_format.process_out(theirs)

@@ -50,7 +50,8 @@ def test_the_template_runs_and_weights_run_no_tower_again(live: Live, template: 
 def test_apply_mix_beside_a_reference_latent(live: Live, template: dict[str, Any]) -> None:
     """Two variants as one batch through SamplerCustomAdvanced, where core's attn_bias fails."""
     mix, loader, tower, style = (
-        node_of(template, kind) for kind in ("ImageMixerMix", "CheckpointLoaderSimple", "CLIPVisionLoader", "StyleModelLoader")
+        node_of(template, kind)
+        for kind in ("ImageMixerMix", "CheckpointLoaderSimple", "CLIPVisionLoader", "StyleModelLoader")
     )
     kept = {mix, loader, tower, style, *(name for name, node in template.items() if node["class_type"] == "LoadImage")}
     picture = next(name for name, node in template.items() if node["class_type"] == "LoadImage")

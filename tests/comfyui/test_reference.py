@@ -210,10 +210,8 @@ def test_a_negative_mix_takes_the_place_of_the_mix_in_the_negative(model: Any) -
 
 
 def test_without_a_negative_it_says_nothing(model: Any) -> None:
-    _, _, negative = engine.apply(
-        model, text(model), None, embeddings_of(model, [[1.0]]), None, None, "reference", 1.0
-    )
-    (tokens, options), = negative
+    _, _, negative = engine.apply(model, text(model), None, embeddings_of(model, [[1.0]]), None, None, "reference", 1.0)
+    ((tokens, options),) = negative
     assert not bool(tokens.any()) and not bool(options["pooled_output"].any())
     assert len(options["reference_latents"]) == 1
 

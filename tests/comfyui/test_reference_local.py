@@ -68,7 +68,9 @@ def test_local_gives_each_variant_what_it_would_be_alone(
     for index, row in enumerate(rows):
         alone = generated(models, Mix(PICTURES, (row,)))
         assert torch.allclose(batch[index : index + 1], alone, atol=1e-4, rtol=0), index
-    assert torch.equal(generated(models, Mix(PICTURES, (rows[0],))), generated(models, Mix(PICTURES[:2], ((1.0, 0.4),))))
+    assert torch.equal(
+        generated(models, Mix(PICTURES, (rows[0],))), generated(models, Mix(PICTURES[:2], ((1.0, 0.4),)))
+    )
 
 
 def test_local_is_encode_apply_ksampler(models: engine.Models) -> None:
@@ -156,7 +158,14 @@ def test_messages_before_anything_is_sampled(model: Any, monkeypatch: pytest.Mon
     good = embeddings_of(model, [[1.0]])
 
     def refused(line: str, kind: type[Exception], embeddings: Embeddings = good, **changes: Any) -> None:
-        given = {"positive": text(model), "negative": None, "adapter": None, "strength": 1.0, "settings": None, **changes}
+        given = {
+            "positive": text(model),
+            "negative": None,
+            "adapter": None,
+            "strength": 1.0,
+            "settings": None,
+            **changes,
+        }
         with pytest.raises(kind, match=line) as caught:
             engine.apply(
                 model,

@@ -28,9 +28,9 @@ def embeddings_of(latents: list[torch.Tensor], *rows: tuple[float, ...]) -> Embe
 
 
 def conditioned(model: Any, latents: list[torch.Tensor], *rows: tuple[float, ...], **settings: Any) -> Any:
-    return engine.apply(
-        model, parity.text(), None, embeddings_of(latents, *rows), None, None, "auto", 1.0, settings
-    )[:2]
+    return engine.apply(model, parity.text(), None, embeddings_of(latents, *rows), None, None, "auto", 1.0, settings)[
+        :2
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -97,9 +97,24 @@ def test_the_listener_hears_who_asks_for_another_host() -> None:
 
 
 ENDPOINTS: list[Any] = [
-    "{evil}", "{evil}/api/v6", "http://modelslab v6@127.0.0.1:{port}", "//127.0.0.1:{port}/", "127.0.0.1:{port}", "",
-    "modelslab v6\n{evil}", "modelslab v6/../{evil}", "../../etc/passwd", "MODELSLAB V6", "modelslab v6 ", "\x00", None,
-    7, True, {"base_url": "{evil}/api/v6"}, ["{evil}"], ["{evil}", 0, 0],
+    "{evil}",
+    "{evil}/api/v6",
+    "http://modelslab v6@127.0.0.1:{port}",
+    "//127.0.0.1:{port}/",
+    "127.0.0.1:{port}",
+    "",
+    "modelslab v6\n{evil}",
+    "modelslab v6/../{evil}",
+    "../../etc/passwd",
+    "MODELSLAB V6",
+    "modelslab v6 ",
+    "\x00",
+    None,
+    7,
+    True,
+    {"base_url": "{evil}/api/v6"},
+    ["{evil}"],
+    ["{evil}", 0, 0],
 ]
 
 
@@ -186,8 +201,9 @@ def test_what_only_a_profile_says_is_not_taken_from_a_node(live: Scene, listener
     before = live.paid
     queued(live, prompt)
     assert live.paid <= before + 1
-    assert all(listener.base not in json.dumps(job.fields) for job in live.service.state.jobs.values()
-               if job.seed == 50)
+    assert all(
+        listener.base not in json.dumps(job.fields) for job in live.service.state.jobs.values() if job.seed == 50
+    )
 
 
 def test_texts_are_texts(live: Scene, listener: Listener) -> None:
@@ -222,8 +238,22 @@ def test_a_track_id_is_a_text_and_nothing_else(live: Scene, listener: Listener, 
 # Files
 
 
-PREFIXES = ["../evil", "../../outside/evil", "{outside}/evil", "a/../../evil", "./../evil", "..", "../user/__image_mixer/x",
-            "..\\..\\evil", "mix/%batch_num%/../../../evil", "%year%/../../evil", "a\x00b", "/", "C:\\evil", "e" * 300]
+PREFIXES = [
+    "../evil",
+    "../../outside/evil",
+    "{outside}/evil",
+    "a/../../evil",
+    "./../evil",
+    "..",
+    "../user/__image_mixer/x",
+    "..\\..\\evil",
+    "mix/%batch_num%/../../../evil",
+    "%year%/../../evil",
+    "a\x00b",
+    "/",
+    "C:\\evil",
+    "e" * 300,
+]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES, ids=lambda prefix: repr(prefix[:30]))
@@ -242,17 +272,28 @@ def test_saving_stays_in_the_output_folder(live: Scene, prefix: str) -> None:
     assert kept == "made" or "filename_prefix" in kept
 
 
-LOADS = ["../../outside/secret.safetensors [output]", "../../../outside/secret.safetensors [input]",
-         "{outside}/secret.safetensors [output]", "{outside}/secret.safetensors", "secret.safetensors [outside]",
-         "../../outside/secret.safetensors [user]", " [output]", "\x00 [output]"]
+LOADS = [
+    "../../outside/secret.safetensors [output]",
+    "../../../outside/secret.safetensors [input]",
+    "{outside}/secret.safetensors [output]",
+    "{outside}/secret.safetensors",
+    "secret.safetensors [outside]",
+    "../../outside/secret.safetensors [user]",
+    " [output]",
+    "\x00 [output]",
+]
 
 
 @pytest.mark.parametrize("name", LOADS, ids=repr)
 def test_embeddings_are_read_from_their_folders_alone(live: Scene, name: str) -> None:
     given = name.replace("{outside}", str(live.server.base.parent / "outside"))
-    prompt = graph(load=("ImageMixerLoadEmbeds", {"file": given}), keep=(
-        "ImageMixerSaveEmbeds", {"embeddings": ["load", 0], "filename_prefix": "stolen"},
-    ))
+    prompt = graph(
+        load=("ImageMixerLoadEmbeds", {"file": given}),
+        keep=(
+            "ImageMixerSaveEmbeds",
+            {"embeddings": ["load", 0], "filename_prefix": "stolen"},
+        ),
+    )
     assert "Value not in list" in queued(live, prompt)
     prompt["load"]["inputs"]["file"] = ["any", 0]
     prompt |= graph(any=("ProbeAnything", {"json": json.dumps(given)}))
@@ -265,7 +306,8 @@ def test_models_are_read_from_their_folders_alone(live: Scene) -> None:
     for name in (str(outside), f"../../../{outside.parent.name}/{outside.name}"):
         prompt = graph(
             any=("ProbeAnything", {"json": json.dumps(name)}),
-            load=("ImageMixerLoadCheckpoint", {"file": ["any", 0]}), show=("PreviewAny", {"source": ["load", 0]}),
+            load=("ImageMixerLoadCheckpoint", {"file": ["any", 0]}),
+            show=("PreviewAny", {"source": ["load", 0]}),
         )
         assert "not found" in queued(live, prompt)
 
@@ -301,10 +343,12 @@ def test_more_than_a_run_may_spend_is_refused_before_an_upload(live: Scene) -> N
 def test_a_crowd_of_nodes_spends_what_one_run_may(live: Scene) -> None:
     crowd = remote_graph(recipe={"seed": 100})
     for number in range(12):
-        crowd |= graph(**{
-            f"remote{number}": ("ImageMixerRemote", crowd["remote"]["inputs"] | {"take": number + 1}),
-            f"keep{number}": ("PreviewImage", {"images": [f"remote{number}", 0]}),
-        })
+        crowd |= graph(
+            **{
+                f"remote{number}": ("ImageMixerRemote", crowd["remote"]["inputs"] | {"take": number + 1}),
+                f"keep{number}": ("PreviewImage", {"images": [f"remote{number}", 0]}),
+            }
+        )
     assert "max_jobs_per_run" in queued(live, crowd)
 
 

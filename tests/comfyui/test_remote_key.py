@@ -26,12 +26,19 @@ ECHOES: dict[str, Fault] = {
     "failed": Fault("mix", status=400, body=NAMED, times=99),
     "a page": Fault("mix", status=500, body=f"<html>{KEY}</html>"),
     "an id": Fault("mix", body=json.dumps({"status": "processing", "id": KEY, "eta": 1}), taken=True),
-    "meta": Fault("mix", body='{"status":"success","id":"{id}","output":["{base}/images/{id}-0.png"],"meta":{"prompt":"'
-                  + KEY + '","seed":5}}', taken=True),
-    "links": Fault("mix", body=json.dumps({"status": "success", "id": 7, "output": ["{base}/images/" + KEY + ".png"]}),
-                   taken=True),
-    "fetch_result": Fault("mix", body='{"status":"processing","id":"{id}","fetch_result":"{base}/api/v6/fetch/'
-                          + KEY + '"}', taken=True),
+    "meta": Fault(
+        "mix",
+        body='{"status":"success","id":"{id}","output":["{base}/images/{id}-0.png"],"meta":{"prompt":"'
+        + KEY
+        + '","seed":5}}',
+        taken=True,
+    ),
+    "links": Fault(
+        "mix", body=json.dumps({"status": "success", "id": 7, "output": ["{base}/images/" + KEY + ".png"]}), taken=True
+    ),
+    "fetch_result": Fault(
+        "mix", body='{"status":"processing","id":"{id}","fetch_result":"{base}/api/v6/fetch/' + KEY + '"}', taken=True
+    ),
     "upload": Fault("upload", status=400, body=NAMED, times=99),
     "fetch": Fault("fetch", body=json.dumps({"status": "failed", "message": f"bad {KEY}"}), times=99),
     "image": Fault("image", status=404, body=KEY, times=99),
@@ -77,8 +84,12 @@ def test_a_key_is_stored_and_never_given(live: Scene) -> None:
     assert json.loads(file.read_text()) == {"IMAGE_MIXER_TEST_UNSET": STORED}
     listed = live.get("/image_mixer/endpoints")
     assert {"name": "keyless", "has_key": True, "images_per_job": 1} in listed["endpoints"]
-    for path in ("/userdata/..%2F__image_mixer%2Fkeys.json", "/api/userdata/__image_mixer/keys.json",
-                 "/view?filename=keys.json&subfolder=../user/__image_mixer&type=output", "/image_mixer/key"):
+    for path in (
+        "/userdata/..%2F__image_mixer%2Fkeys.json",
+        "/api/userdata/__image_mixer/keys.json",
+        "/view?filename=keys.json&subfolder=../user/__image_mixer&type=output",
+        "/image_mixer/key",
+    ):
         assert live.send("GET", path)[0] >= 400
     live.error(remote_graph(recipe={"seed": 1}, remote={"endpoint": "keyless"}))  # the stand-in does not know that key
     assert_nowhere(live, STORED, but=(file,))
@@ -112,17 +123,26 @@ def test_others_set_no_key(live: Scene, headers: dict[str, str], status: int) ->
 
 
 def test_no_route_sets_a_key_that_is_none(live: Scene) -> None:
-    for body in ({"endpoint": "keyless"}, {"endpoint": "nowhere", "key": "12345678"}, [], {"key": "x" * 5000},
-                 {"endpoint": ["keyless"], "key": "12345678"}, {"endpoint": "keyless", "key": {"a": 1}}):
+    for body in (
+        {"endpoint": "keyless"},
+        {"endpoint": "nowhere", "key": "12345678"},
+        [],
+        {"key": "x" * 5000},
+        {"endpoint": ["keyless"], "key": "12345678"},
+        {"endpoint": "keyless", "key": {"a": 1}},
+    ):
         status, answer = live.post("/image_mixer/key", body)
         assert status in (400, 413) and set(answer) == {"error"}
 
 
-@pytest.mark.parametrize("body", [b"[" * 2000 + b"]" * 2000, b'{"key":' * 500 + b"1" + b"}" * 500, b"[" * 4000, b"\xff", b""])
+@pytest.mark.parametrize(
+    "body", [b"[" * 2000 + b"]" * 2000, b'{"key":' * 500 + b"1" + b"}" * 500, b"[" * 4000, b"\xff", b""]
+)
 def test_what_is_not_an_object_of_fields_gets_a_line(live: Scene, body: bytes) -> None:
     for method in ("POST", "DELETE"):
-        request = urllib.request.Request(f"{live.server.url}/image_mixer/key", body, {"Content-Type": "application/json"},
-                                         method=method)
+        request = urllib.request.Request(
+            f"{live.server.url}/image_mixer/key", body, {"Content-Type": "application/json"}, method=method
+        )
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=30)
         assert refused.value.code == 400 and "\n" not in json.load(refused.value)["error"]
@@ -162,8 +182,11 @@ def test_another_machine_sets_no_key_even_then(open_live: Scene) -> None:
         address = probe.getsockname()[0]
     opt(open_live, True)
     try:
-        request = urllib.request.Request(f"http://{address}:{open_live.server.port}/image_mixer/key",
-                                         json.dumps(GIVEN).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"http://{address}:{open_live.server.port}/image_mixer/key",
+            json.dumps(GIVEN).encode(),
+            {"Content-Type": "application/json"},
+        )
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
         assert refused.value.code == 403 and "from this machine alone" in json.load(refused.value)["error"]

@@ -42,7 +42,8 @@ def live(running: Scene) -> Iterator[Scene]:
 def test_images_come_bit_for_bit_and_in_order(live: Scene, endpoint: str) -> None:
     before = live.paid
     prompt = remote_graph(
-        mix={"pad": "0.5, 0.7"}, recipe={"samples": 3, "seed": 500},
+        mix={"pad": "0.5, 0.7"},
+        recipe={"samples": 3, "seed": 500},
         remote={"endpoint": endpoint, "track_id": "77"},
     )
     outputs = live.good(prompt)

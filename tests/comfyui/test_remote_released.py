@@ -35,7 +35,8 @@ def test_a_graph_of_0_1_0_is_read_from_its_results(tmp_path: Path) -> None:
         assert [job["from"] for job in report_of(outputs)["details"]["jobs"]] == ["journal"]
         (wanted,) = json.loads((RELEASED / "images.json").read_text(encoding="utf-8"))["a graph of the page"]
         stored = next(
-            path for path in (base / "user" / "__image_mixer" / "results").rglob("*.image")
+            path
+            for path in (base / "user" / "__image_mixer" / "results").rglob("*.image")
             if hashlib.sha256(path.read_bytes()).hexdigest() == wanted
         )
         with Image.open(io.BytesIO(live.image(outputs["save"]["images"][0]))) as ours, Image.open(stored) as theirs:

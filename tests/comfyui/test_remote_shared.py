@@ -36,7 +36,9 @@ def saved(live: Live, outputs: dict[str, dict[str, list[dict[str, str]]]]) -> li
 
 def wanted(live: Scene, before: int) -> list[bytes]:
     """What the stand-in made since then, in the order of the seeds."""
-    jobs = sorted((live.service.state.jobs[number] for number in live.service.state.paid[before:]), key=lambda j: j.seed)
+    jobs = sorted(
+        (live.service.state.jobs[number] for number in live.service.state.paid[before:]), key=lambda j: j.seed
+    )
     return [pixels(made(live, job.id)) for job in jobs]
 
 

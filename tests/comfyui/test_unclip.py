@@ -59,7 +59,15 @@ def mix_of(*weights: float, rows: Any = None) -> Mix:
 
 
 def latents_of(mix: Mix, models: engine.Models, changes: Any = None, **options: Any) -> torch.Tensor:
-    given = {"prompt": "a cat", "width": 64, "height": 64, "steps": 3, "guidance_scale": 3.0, "seed": 7, **(changes or {})}
+    given = {
+        "prompt": "a cat",
+        "width": 64,
+        "height": 64,
+        "steps": 3,
+        "guidance_scale": 3.0,
+        "seed": 7,
+        **(changes or {}),
+    }
     return engine.generate(Recipe(mix, **given), models, engine.Options(**options)).latents
 
 
@@ -80,9 +88,7 @@ def test_weight_0_is_absence_exactly(models: engine.Models, kind: str, combine: 
 def test_order_does_not_matter(models: engine.Models, kind: str, combine: str) -> None:
     options = {"method": "unclip", "settings": {"combine": combine}}
     one, other = Mix((picture(0), picture(1)), ((0.4, 1.2),)), Mix((picture(1), picture(0)), ((1.2, 0.4),))
-    assert torch.allclose(
-        latents_of(one, models, **options), latents_of(other, models, **options), atol=NEAR, rtol=0
-    )
+    assert torch.allclose(latents_of(one, models, **options), latents_of(other, models, **options), atol=NEAR, rtol=0)
 
 
 @each_kind
@@ -196,7 +202,9 @@ def test_two_mixes_on_one_model(models: engine.Models, kind: str) -> None:
     expected = (vector_in(kind, positive[0]) + vector_in(kind, applied(models.model, kind, second)[1][0])) / 2
     assert torch.allclose(vector_in(kind, both[1][0]), expected, atol=1e-6)
     latent, settings = torch.zeros(1, 4, 8, 8), sampling.Settings("euler", "normal", 2, 3.0)
-    one, two = (sampling.sample(*conditioned, latent, [1], settings) for conditioned in ((model, positive, negative), both))
+    one, two = (
+        sampling.sample(*conditioned, latent, [1], settings) for conditioned in ((model, positive, negative), both)
+    )
     assert not torch.allclose(one, two, atol=1e-3)
 
 
@@ -272,7 +280,12 @@ BAD: list[tuple[str, Mix, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "mix", "changes", "line"), BAD, ids=[case[0] for case in BAD])
 def test_one_line_before_sampling(
-    made: dict[str, engine.Models], monkeypatch: pytest.MonkeyPatch, name: str, mix: Mix, changes: dict[str, Any], line: str
+    made: dict[str, engine.Models],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    mix: Mix,
+    changes: dict[str, Any],
+    line: str,
 ) -> None:
     monkeypatch.setattr(sampling, "sample", lambda *a, **k: pytest.fail("it sampled"))
     monkeypatch.setattr(engine, "PIXELS_PER_BATCH", 64 * 64)
@@ -307,7 +320,9 @@ def test_conditioning_it_cannot_work_with(made: dict[str, engine.Models]) -> Non
 
 def test_without_a_negative_its_text_is_zeros(made: dict[str, engine.Models]) -> None:
     embeddings = embeddings_of(vectors_of("sdxl", 1), (1.0,))
-    _, _, negative = engine.apply(made["sdxl"].model, micro_unclip.text("sdxl"), None, embeddings, None, None, "auto", 1.0)
+    _, _, negative = engine.apply(
+        made["sdxl"].model, micro_unclip.text("sdxl"), None, embeddings, None, None, "auto", 1.0
+    )
     assert not negative[0][0].any() and not negative[0][1]["pooled_output"].any()
 
 

@@ -59,7 +59,15 @@ def test_a_forward_and_ten_steps_equal_diffusers(model: Any, kind: str) -> None:
         part = torch.cat((sigmas[:steps], sigmas[-1:])) if steps > 1 else torch.tensor([1.0, 0.0])
         x = starting_noise(torch.zeros(1, 4, 8, 8), [7])
         ours = comfy.sample.sample_custom(
-            conditioned, x, cfg, comfy.samplers.sampler_object("euler"), part, positive, negative, torch.zeros(1, 4, 8, 8), seed=7
+            conditioned,
+            x,
+            cfg,
+            comfy.samplers.sampler_object("euler"),
+            part,
+            positive,
+            negative,
+            torch.zeros(1, 4, 8, 8),
+            seed=7,
         )
         scaled = model.model.model_sampling.noise_scaling(part[0], x, torch.zeros_like(x), steps > 1)
         theirs = parity_unclip.euler(model, answers, scaled, part, cfg) / model.model.latent_format.scale_factor

@@ -51,7 +51,11 @@ def test_the_template_runs_and_weights_run_no_tower_again(live: Live, template: 
 def test_apply_mix_for_ksampler_and_any_guider(live: Live, template: dict[str, Any]) -> None:
     """Three variants as one batch, through core's own samplers; KSampler's first item is Local's first variant."""
     loader, mix = node_of(template, "unCLIPCheckpointLoader"), node_of(template, "ImageMixerMix")
-    prompt = {name: node for name, node in template.items() if node["class_type"] in ("LoadImage", template[mix]["class_type"])}
+    prompt = {
+        name: node
+        for name, node in template.items()
+        if node["class_type"] in ("LoadImage", template[mix]["class_type"])
+    }
     prompt[loader] = template[loader]
     applied = {
         "model": [loader, 0], "positive": ["text", 0], "negative": ["none", 0], "embeddings": ["encode", 0],

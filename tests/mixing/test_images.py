@@ -135,9 +135,14 @@ def test_a_region_is_one_mask_from_0_to_1() -> None:
 
 @pytest.mark.parametrize(
     ("mask", "named"),
-    [(torch.zeros(2, 3, 4), "batch of 2"), (torch.zeros(3), r"\[3\]"), (torch.zeros(1, 1, 3, 4), r"\[1, 1, 3, 4\]"),
-     (torch.zeros(0, 4), r"\[0, 4\]"), (torch.full((3, 4), torch.nan), "mask holds NaN"),
-     (torch.zeros(3, 4, dtype=torch.int64), "int64")],
+    [
+        (torch.zeros(2, 3, 4), "batch of 2"),
+        (torch.zeros(3), r"\[3\]"),
+        (torch.zeros(1, 1, 3, 4), r"\[1, 1, 3, 4\]"),
+        (torch.zeros(0, 4), r"\[0, 4\]"),
+        (torch.full((3, 4), torch.nan), "mask holds NaN"),
+        (torch.zeros(3, 4, dtype=torch.int64), "int64"),
+    ],
 )
 def test_a_region_refuses(mask: Tensor, named: str) -> None:
     with pytest.raises(ImageError, match=named):
@@ -241,9 +246,14 @@ def test_a_mode_that_pillow_cannot_convert_is_named() -> None:
 @pytest.mark.parametrize(
     ("orientation", "turned"),
     [
-        (1, lambda p: p), (2, lambda p: p.flip(2)), (3, lambda p: p.flip(1, 2)), (4, lambda p: p.flip(1)),
-        (5, lambda p: p.transpose(1, 2)), (6, lambda p: p.rot90(-1, (1, 2))),
-        (7, lambda p: p.flip(1, 2).transpose(1, 2)), (8, lambda p: p.rot90(1, (1, 2))),
+        (1, lambda p: p),
+        (2, lambda p: p.flip(2)),
+        (3, lambda p: p.flip(1, 2)),
+        (4, lambda p: p.flip(1)),
+        (5, lambda p: p.transpose(1, 2)),
+        (6, lambda p: p.rot90(-1, (1, 2))),
+        (7, lambda p: p.flip(1, 2).transpose(1, 2)),
+        (8, lambda p: p.rot90(1, (1, 2))),
     ],
 )
 def test_pictures_stand_upright_by_exif(orientation: int, turned: Any) -> None:
@@ -334,6 +344,7 @@ def test_a_truncated_file_is_an_error(form: str) -> None:
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG of a few bytes that promises `width` x `height` pixels."""
+
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
@@ -369,7 +380,9 @@ def test_a_batch_holds_each_picture_as_it_is_decoded_alone() -> None:
 
 
 def test_pictures_of_a_batch_take_the_size_of_its_first() -> None:
-    made = [encode_png(noise(1, *sides, 3, seed=seed)) for seed, sides in enumerate([(40, 30), (8, 80), (40, 30), (30, 40)])]
+    made = [
+        encode_png(noise(1, *sides, 3, seed=seed)) for seed, sides in enumerate([(40, 30), (8, 80), (40, 30), (30, 40)])
+    ]
     batch, resizings = decode_batch(list(made))
     assert batch.equal(torch.cat([resized(decode(data), 30, 40) for data in made]))
     assert (batch.shape, resizings) == ((4, 40, 30, 3), 2)

@@ -46,8 +46,13 @@ def test_a_message_is_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("start", "end", "named"),
-    [(0.5, 0.5, "0.5 to 0.5"), (0.6, 0.4, "0.6 to 0.4"), (-0.1, 1.0, "-0.1 to 1"), (0.0, 1.1, "0 to 1.1"),
-     (float("nan"), 1.0, "nan to 1")],
+    [
+        (0.5, 0.5, "0.5 to 0.5"),
+        (0.6, 0.4, "0.6 to 0.4"),
+        (-0.1, 1.0, "-0.1 to 1"),
+        (0.0, 1.1, "0 to 1.1"),
+        (float("nan"), 1.0, "nan to 1"),
+    ],
 )
 def test_a_span_must_lie_in_order_between_0_and_1(start: float, end: float, named: str) -> None:
     with pytest.raises(InputError, match=named):

@@ -32,7 +32,11 @@ spans = st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda span: span[0] 
 texts = st.text(min_size=1).filter(str.strip)
 ingredients = st.builds(
     lambda kind, picture, text, region, span: Ingredient(kind, picture if kind == "image" else text, region, *span),
-    st.sampled_from(["image", "text", "url"]), contents, texts, st.sampled_from([None, REGION]), spans,
+    st.sampled_from(["image", "text", "url"]),
+    contents,
+    texts,
+    st.sampled_from([None, REGION]),
+    spans,
 )
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -44,9 +48,15 @@ def recipes(draw: st.DrawFn) -> Recipe:
     sides = st.integers(1, 512).map(lambda side: 8 * side)
     width, height = draw(st.just((0, 0)) | st.tuples(sides, sides))
     return Recipe(
-        Mix(chosen, draw(st.lists(row, min_size=1, max_size=3).map(tuple))), draw(st.text()), draw(st.text()),
-        width, height, draw(st.integers(1, 999)), draw(st.floats(0, 1e9) | st.integers(0, 30)),
-        draw(st.integers(-1, LARGEST_SEED)), draw(st.integers(1, 64)),
+        Mix(chosen, draw(st.lists(row, min_size=1, max_size=3).map(tuple))),
+        draw(st.text()),
+        draw(st.text()),
+        width,
+        height,
+        draw(st.integers(1, 999)),
+        draw(st.floats(0, 1e9) | st.integers(0, 30)),
+        draw(st.integers(-1, LARGEST_SEED)),
+        draw(st.integers(1, 64)),
     )
 
 
@@ -103,8 +113,15 @@ def test_equal_recipes_have_equal_digests() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"prompt": "other"}, {"negative_prompt": "other"}, {"width": 512}, {"height": 640}, {"steps": 21},
-        {"guidance_scale": 7.0}, {"seed": 43}, {"samples": 3}, {"mix": MIX.reweighted(((1.0, 0.5, 0.0),))},
+        {"prompt": "other"},
+        {"negative_prompt": "other"},
+        {"width": 512},
+        {"height": 640},
+        {"steps": 21},
+        {"guidance_scale": 7.0},
+        {"seed": 43},
+        {"samples": 3},
+        {"mix": MIX.reweighted(((1.0, 0.5, 0.0),))},
         {"mix": Mix(MIX.ingredients[::-1], MIX.weights)},
         {"mix": with_first(content=Picture("digest b", None))},
         {"mix": with_first(region=None)},
@@ -150,8 +167,14 @@ def test_a_recipe_refuses_what_is_out_of_range(changes: dict[str, Any], named: s
 @pytest.mark.parametrize(
     ("first", "size"),
     [
-        ((512, 512), (512, 512)), ((500, 300), (496, 304)), ((4000, 3000), (1024, 768)), ((100, 50), (512, 256)),
-        ((10, 10), (256, 256)), ((5000, 1), (1024, 256)), ((1, 5000), (256, 1024)), ((1024, 256), (1024, 256)),
+        ((512, 512), (512, 512)),
+        ((500, 300), (496, 304)),
+        ((4000, 3000), (1024, 768)),
+        ((100, 50), (512, 256)),
+        ((10, 10), (256, 256)),
+        ((5000, 1), (1024, 256)),
+        ((1, 5000), (256, 1024)),
+        ((1024, 256), (1024, 256)),
     ],
 )
 def test_size_zero_takes_the_first_images(first: tuple[int, int], size: tuple[int, int]) -> None:
@@ -211,9 +234,17 @@ def test_from_json_raises_nothing_else_on_a_damaged_recipe(data: st.DataObject) 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"seed":42', '"seed":1e999'), ('"steps":20', '"steps":NaN'), ("[[1.0", "[[1e999"), ("[[1.0", "[[NaN"),
-     ("[[1.0", "[[1" + "0" * 400), ('"seed":42', '"seed":1' + "0" * 5000), (FORMAT, "image-mixer-recipe/2"),
-     ('"kind":"url"', '"kind":"file"'), ("{", "[" * 100_000)],
+    [
+        ('"seed":42', '"seed":1e999'),
+        ('"steps":20', '"steps":NaN'),
+        ("[[1.0", "[[1e999"),
+        ("[[1.0", "[[NaN"),
+        ("[[1.0", "[[1" + "0" * 400),
+        ('"seed":42', '"seed":1' + "0" * 5000),
+        (FORMAT, "image-mixer-recipe/2"),
+        ('"kind":"url"', '"kind":"file"'),
+        ("{", "[" * 100_000),
+    ],
 )
 def test_from_json_refuses(old: str, new: str) -> None:
     text = to_json(RECIPE)

@@ -26,7 +26,9 @@ def test_captions_are_short() -> None:
 
 def test_a_report_is_json_with_its_form() -> None:
     fields = json.loads(report.to_json(made(warnings=("careful",), seconds={"sample": 1.5})))
-    assert fields["format"] == report.FORMAT and fields["warnings"] == ["careful"] and fields["seconds"] == {"sample": 1.5}
+    assert (
+        fields["format"] == report.FORMAT and fields["warnings"] == ["careful"] and fields["seconds"] == {"sample": 1.5}
+    )
     assert fields["images"][0] == {
         "variant": 0, "sample": 0, "seed": 3, "weights": [0.5, 0.7], "missing": "", "uncertain": False,
     }  # fmt: skip
@@ -99,6 +101,7 @@ def test_each_batch_is_saved_with_its_report_or_one_sheet_with_all() -> None:
     assert report.by_batch([one, two], 2) == [one, two]
     (both,) = report.by_batch([one, two], 1)
     assert [fields["images"] for fields in json.loads(both or "")] == [json.loads(t)["images"] for t in (one, two)]
+
 
 def test_images_are_read_back() -> None:
     assert report.images(report.to_json(made())) == list(made().images)

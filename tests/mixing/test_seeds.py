@@ -15,8 +15,16 @@ seeds = st.integers(0, MAX_SEED)
 
 @pytest.mark.parametrize(
     ("seed", "sample", "expected"),
-    [(0, 0, 0), (5, 3, 8), (MAX_SEED, 0, MAX_SEED), (MAX_SEED, 1, 0), (MAX_SEED - 1, 4, 2), (2**62, 3, 2**62 + 3),
-     (MAX_SEED + 1, 1, MAX_SEED + 2), (LARGEST_SEED, 2, 1)],
+    [
+        (0, 0, 0),
+        (5, 3, 8),
+        (MAX_SEED, 0, MAX_SEED),
+        (MAX_SEED, 1, 0),
+        (MAX_SEED - 1, 4, 2),
+        (2**62, 3, 2**62 + 3),
+        (MAX_SEED + 1, 1, MAX_SEED + 2),
+        (LARGEST_SEED, 2, 1),
+    ],
 )
 def test_sample_seed(seed: int, sample: int, expected: int) -> None:
     assert sample_seed(seed, sample) == expected
@@ -66,9 +74,13 @@ def test_sample_seeds_are_the_sequence_that_counts_up(seed: int, sample: int) ->
 
 @pytest.mark.parametrize(
     ("seed", "count", "mode", "named"),
-    [(-1, 1, "same", "not -1"), (MAX_SEED + 1, 1, "same", "not 9007199254740992"), (0, 0, "same", "not 0"),
-     (0, 1001, "random", "from 1 to 1000 seeds, not 1001"),
-     (0, 1, "down", "'down'")],
+    [
+        (-1, 1, "same", "not -1"),
+        (MAX_SEED + 1, 1, "same", "not 9007199254740992"),
+        (0, 0, "same", "not 0"),
+        (0, 1001, "random", "from 1 to 1000 seeds, not 1001"),
+        (0, 1, "down", "'down'"),
+    ],
 )
 def test_sequence_refuses(seed: int, count: int, mode: Any, named: str) -> None:
     with pytest.raises(InputError, match=named):

@@ -49,8 +49,20 @@ def test_pictures_stand_in_order_with_gaps() -> None:
 
 @pytest.mark.parametrize(
     ("count", "columns", "expected"),
-    [(1, 0, (1, 1)), (2, 0, (2, 1)), (5, 0, (5, 1)), (6, 0, (3, 2)), (9, 0, (3, 3)), (12, 0, (4, 3)), (16, 0, (4, 4)),
-     (20, 0, (5, 4)), (6, 6, (6, 1)), (6, 1, (1, 6)), (3, 9, (3, 1)), (7, 4, (4, 2))],
+    [
+        (1, 0, (1, 1)),
+        (2, 0, (2, 1)),
+        (5, 0, (5, 1)),
+        (6, 0, (3, 2)),
+        (9, 0, (3, 3)),
+        (12, 0, (4, 3)),
+        (16, 0, (4, 4)),
+        (20, 0, (5, 4)),
+        (6, 6, (6, 1)),
+        (6, 1, (1, 6)),
+        (3, 9, (3, 1)),
+        (7, 4, (4, 2)),
+    ],
 )
 def test_columns(count: int, columns: int, expected: tuple[int, int]) -> None:
     assert columns_and_rows(contact_sheet([solid(16, 16)] * count, columns=columns, gap=4)) == expected
@@ -109,7 +121,8 @@ def test_captions_stand_below_their_pictures_and_touch_nothing(size: int, captio
     assert int(own[0]) < height - size - int(own[-1]), "the caption is nearer to the row below than to its picture"
     inked = [
         # One pixel more on each side: a letter may lean out of its box.
-        int(ink[top + size : top + height - gap, left - 1 : left + column + 1].sum()) for top, left in places
+        int(ink[top + size : top + height - gap, left - 1 : left + column + 1].sum())
+        for top, left in places
     ]
     assert inked[0] == inked[3] > 10
     assert inked[1] == inked[2] == 0

@@ -203,7 +203,9 @@ def test_normalised_keeps_its_promise(row: Row, how: weights.Normalisation) -> N
         assert abs(math.fsum(row)) <= 1e-9 * math.fsum(map(abs, row))
         return
     measure = {
-        "sum to 1": math.fsum, "max to 1": lambda r: max(map(abs, r)), "unit length": lambda r: math.hypot(*r),
+        "sum to 1": math.fsum,
+        "max to 1": lambda r: max(map(abs, r)),
+        "unit length": lambda r: math.hypot(*r),
         "softmax": math.fsum,
     }
     if how == "as given" or (how != "softmax" and not any(row)):
@@ -272,9 +274,7 @@ def test_used_columns_are_those_not_zero_in_every_row() -> None:
     ],
 )
 def test_blend_closed_forms(easing: Any, middle: Row) -> None:
-    assert blend((0.0, 1.0), (1.0, 0.0), 5, easing) == (
-        (0.0, 1.0), *((f, 1 - f) for f in middle), (1.0, 0.0)
-    )
+    assert blend((0.0, 1.0), (1.0, 0.0), 5, easing) == ((0.0, 1.0), *((f, 1 - f) for f in middle), (1.0, 0.0))
 
 
 def test_blend_of_one_variant_is_the_start() -> None:
@@ -319,9 +319,19 @@ def test_blend_refuses(start: Row, end: Row, variants: int, easing: Any, named: 
         (3, "ramp", 1, ((1.0, 0.0, 0.0),)),
         (1, "ramp", 3, ((1.0,),) * 3),
         (2, "simplex", 3, ((1.0, 0.0), (0.5, 0.5), (0.0, 1.0))),
-        (3, "simplex", 9, (
-            (1.0, 0.0, 0.0), (0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 1.0, 0.0), (0.0, 0.5, 0.5), (0.0, 0.0, 1.0),
-        )),
+        (
+            3,
+            "simplex",
+            9,
+            (
+                (1.0, 0.0, 0.0),
+                (0.5, 0.5, 0.0),
+                (0.5, 0.0, 0.5),
+                (0.0, 1.0, 0.0),
+                (0.0, 0.5, 0.5),
+                (0.0, 0.0, 1.0),
+            ),
+        ),
         (3, "simplex", 1, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))),
         (1, "simplex", 7, ((1.0,),)),
         (3, "one at a time", 7, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))),
@@ -372,8 +382,13 @@ def test_random_rows_are_uniform() -> None:
 
 @pytest.mark.parametrize(
     ("ingredients", "pattern", "variants", "named"),
-    [(0, "ramp", 3, "not 0"), (1001, "ramp", 3, "not 1001"), (2, "ramp", 0, "not 0"), (2, "random", 4097, "not 4097"),
-     (2, "spiral", 3, "'spiral'")],
+    [
+        (0, "ramp", 3, "not 0"),
+        (1001, "ramp", 3, "not 1001"),
+        (2, "ramp", 0, "not 0"),
+        (2, "random", 4097, "not 4097"),
+        (2, "spiral", 3, "'spiral'"),
+    ],
 )
 def test_sweep_refuses(ingredients: int, pattern: Any, variants: int, named: str) -> None:
     with pytest.raises(WeightsError, match=named):

@@ -63,8 +63,13 @@ def no_meta(job: Fields) -> Fields:
 def page_of(rows: list[Fields], body: Fields) -> Reply:
     """A page of the account's list."""
     per, page = int(body["per_page"]), int(body["page"])
-    return told({"status": "success", "data": rows[(page - 1) * per : page * per],
-                 "pagination": {"last_page": max(1, -(-len(rows) // per))}})
+    return told(
+        {
+            "status": "success",
+            "data": rows[(page - 1) * per : page * per],
+            "pagination": {"last_page": max(1, -(-len(rows) // per))},
+        }
+    )
 
 
 class Desk:
@@ -156,8 +161,10 @@ class Scene(harness.Clocks):
         self.desk.mix = self.desk.take_and_break
         meta, self.desk.meta = self.desk.meta, no_meta
         before = set(self.desk.jobs)
-        listing, self.desk.listing = self.desk.listing, lambda rows, body: page_of(
-            [row for row in rows if row["id"] in before or listed], body)
+        listing, self.desk.listing = (
+            self.desk.listing,
+            lambda rows, body: page_of([row for row in rows if row["id"] in before or listed], body),
+        )
         assert isinstance(self.tried(order(seed)), Exception)
         self.desk.mix, self.desk.meta, self.desk.listing = lambda fields: None, meta, listing
         return next(job for job in self.desk.jobs if job not in before)

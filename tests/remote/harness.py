@@ -108,11 +108,18 @@ def engine(base: str, folder: Path, settings: Settings | None = None, key: str =
     """An engine whose files lie in `folder`. Several may share one."""
     settings = settings or endpoints(base)
     return Engine(
-        settings, Credentials(folder / "keys.json", {"MODELSLAB_API_KEY": key} if key else {}),
-        Journal(folder / "journal.sqlite", more.get("wall", time.time), more.pop("busy_seconds", 5.0),
-                more.pop("ticks", time.monotonic)),
-        Results(folder / "results", settings.results_bytes), more.pop("transport", None) or RequestsTransport(),
-        PICTURES, **more,
+        settings,
+        Credentials(folder / "keys.json", {"MODELSLAB_API_KEY": key} if key else {}),
+        Journal(
+            folder / "journal.sqlite",
+            more.get("wall", time.time),
+            more.pop("busy_seconds", 5.0),
+            more.pop("ticks", time.monotonic),
+        ),
+        Results(folder / "results", settings.results_bytes),
+        more.pop("transport", None) or RequestsTransport(),
+        PICTURES,
+        **more,
     )
 
 

@@ -210,8 +210,10 @@ def test_a_first_attempt_that_appears_later_is_told_as_paid_twice(scene: Scene) 
 
 def test_the_counter_pays_for_a_failed_job_once(scene: Scene) -> None:
     failed = '{"status":"failed","id":"{id}","message":"odd"}'
-    scene.service.state.faults += [Fault("mix", "answer", 200, failed, taken=True),
-                                   Fault("fetch", "answer", 200, failed, times=1000, path="/fetch/1001")]
+    scene.service.state.faults += [
+        Fault("mix", "answer", 200, failed, taken=True),
+        Fault("fetch", "answer", 200, failed, times=1000, path="/fetch/1001"),
+    ]
     for _ in range(3):
         with pytest.raises(NotDelivered, match="raise pay_again"):
             scene.run(order(SEED))

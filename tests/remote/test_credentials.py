@@ -104,7 +104,9 @@ SPELLINGS = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_key_is_hidden_however_it_is_spelled(secret: str, spelling: str) -> None:
     spelled = SPELLINGS[spelling](secret)
-    body = '{"message": "Köln \\\\' + spelled + ' is odd, \\u00e9", "id": 7, "again": "' + spelled + " " + spelled + '"}'
+    body = (
+        '{"message": "Köln \\\\' + spelled + ' is odd, \\u00e9", "id": 7, "again": "' + spelled + " " + spelled + '"}'
+    )
     hidden = Key(secret).hidden_in(body.encode())
     fields = json_object(hidden)
     assert fields is not None and fields["id"] == 7 and fields["again"] == f"{HIDDEN} {HIDDEN}"
@@ -118,10 +120,20 @@ def test_a_key_is_hidden_in_every_encoding_that_json_may_have(encoding: str) -> 
     assert json_object(hidden) == {"message": f"bad {HIDDEN}", "id": 7}
 
 
-@pytest.mark.parametrize("body", [
-    b"", b"{}", b"\x89PNG\r\n\x1a\n\x00\xff", b"\xff\xfe", b"canary-0123456789-ke", b"%63anary-0123456789 key",
-    b"\\" * 999, b'{"a": "\\\\u0063anary"}', '{"a": "Köln"}'.encode(),
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"\x89PNG\r\n\x1a\n\x00\xff",
+        b"\xff\xfe",
+        b"canary-0123456789-ke",
+        b"%63anary-0123456789 key",
+        b"\\" * 999,
+        b'{"a": "\\\\u0063anary"}',
+        '{"a": "Köln"}'.encode(),
+    ],
+)
 def test_what_holds_no_key_stays_as_it_is(body: bytes) -> None:
     hidden = Key(CANARY).hidden_in(body)
     assert hidden == body or body == b"\xff\xfe"

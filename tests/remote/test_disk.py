@@ -84,8 +84,13 @@ def scene(folder: Path, service: Service, kind: str, at: int) -> tuple[Engine, D
     """An engine on a disk that breaks."""
     folder.mkdir()
     disk = Disk(kind, folder / "journal.sqlite", at)
-    engine = harness.engine(service.base, folder, clock=lambda: time.monotonic() * PACE, busy_seconds=0.05,
-                            sleep=lambda seconds: time.sleep(seconds / PACE))
+    engine = harness.engine(
+        service.base,
+        folder,
+        clock=lambda: time.monotonic() * PACE,
+        busy_seconds=0.05,
+        sleep=lambda seconds: time.sleep(seconds / PACE),
+    )
     disk.real, engine._journal._db._db = engine._journal._db._db, disk  # type: ignore[assignment]
     engine._results.keep = disk.keep(engine._results.keep)  # type: ignore[method-assign]
     return engine, disk

@@ -57,11 +57,24 @@ def test_a_name_is_asked_once_and_the_checked_addresses_are_used() -> None:
     assert all(c.body is None and not c.proxy for c in calls)
 
 
-@pytest.mark.parametrize("location", [
-    "https://inside.example/i.png", "//inside.example/i.png", "http://public.example/i.png", "https://127.0.0.1/",
-    "file:///etc/passwd", "https://user@public.example/", "data:image/png;base64,AAAA", "https://[::1", "\\\\host\\i.png",
-    "https://caf\xe9.example/", "https://" + "x" * 5000, "javascript:1", "https://[::1]]/",
-])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://inside.example/i.png",
+        "//inside.example/i.png",
+        "http://public.example/i.png",
+        "https://127.0.0.1/",
+        "file:///etc/passwd",
+        "https://user@public.example/",
+        "data:image/png;base64,AAAA",
+        "https://[::1",
+        "\\\\host\\i.png",
+        "https://caf\xe9.example/",
+        "https://" + "x" * 5000,
+        "javascript:1",
+        "https://[::1]]/",
+    ],
+)
 def test_each_redirect_is_judged_anew(location: str) -> None:
     calls: list[str] = []
 
@@ -73,32 +86,57 @@ def test_each_redirect_is_judged_anew(location: str) -> None:
     assert got.barred and calls == ["https://public.example/i.png"]
 
 
-@pytest.mark.parametrize("link", [
-    f"data:image/png;base64,{TEXT}", f"DATA:;BASE64,{TEXT}", f"data:text/html;base64,{TEXT}", TEXT,
-    f"data:image/png;base64,{quote(TEXT, safe='')}", f"  data:image/png;base64,{TEXT}\n",
-])
+@pytest.mark.parametrize(
+    "link",
+    [
+        f"data:image/png;base64,{TEXT}",
+        f"DATA:;BASE64,{TEXT}",
+        f"data:text/html;base64,{TEXT}",
+        TEXT,
+        f"data:image/png;base64,{quote(TEXT, safe='')}",
+        f"  data:image/png;base64,{TEXT}\n",
+    ],
+)
 def test_a_link_that_holds_its_picture_gives_it(link: str) -> None:
     assert client(nobody).download(link) == PNG
 
 
-@pytest.mark.parametrize(("link", "reason"), [
-    ("data:image/png;base64,AAAA", "data URI without a whole picture"), ("data:,", "data URI"), ("data:", "data URI"),
-    (f"data:image/png;base64,{base64.b64encode(PNG[:40]).decode()}", "data URI without a whole picture"),
-    (f"data:image/png,{quote(PNG)}", "data URI without a whole picture"),
-    ("file:///tmp/a.png", "file on the service's machine"), ("D:\\out\\a.png", "file on the service's machine"),
-    ("https://user:word@cdn.example/a.png", "holds a user name"), ("http://cdn.example/a.png", "is not https"),
-    ("ftp://cdn.example/a.png", "is not https"), ("/images/1.png", "no scheme"), ("//cdn.example/1.png", "no scheme"),
-    ("", "no scheme"), (" ", "no scheme"), ("None", "no scheme"), ("https://", "no host"), ("https://[", "host or port"),
-    ("https://cdn.example/a b.png", "characters"), ("https://cdn.example/\ud800", "characters"), ("\x00\ud800", "no scheme"),
-    ("https://cdn.example/" + "a" * 5000, "longer than"), ("https://10.0.0.1/a.png", "not on the public internet"),
-    ("https://localhost/a.png", "not on the public internet"),
-])
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        ("data:image/png;base64,AAAA", "data URI without a whole picture"),
+        ("data:,", "data URI"),
+        ("data:", "data URI"),
+        (f"data:image/png;base64,{base64.b64encode(PNG[:40]).decode()}", "data URI without a whole picture"),
+        (f"data:image/png,{quote(PNG)}", "data URI without a whole picture"),
+        ("file:///tmp/a.png", "file on the service's machine"),
+        ("D:\\out\\a.png", "file on the service's machine"),
+        ("https://user:word@cdn.example/a.png", "holds a user name"),
+        ("http://cdn.example/a.png", "is not https"),
+        ("ftp://cdn.example/a.png", "is not https"),
+        ("/images/1.png", "no scheme"),
+        ("//cdn.example/1.png", "no scheme"),
+        ("", "no scheme"),
+        (" ", "no scheme"),
+        ("None", "no scheme"),
+        ("https://", "no host"),
+        ("https://[", "host or port"),
+        ("https://cdn.example/a b.png", "characters"),
+        ("https://cdn.example/\ud800", "characters"),
+        ("\x00\ud800", "no scheme"),
+        ("https://cdn.example/" + "a" * 5000, "longer than"),
+        ("https://10.0.0.1/a.png", "not on the public internet"),
+        ("https://localhost/a.png", "not on the public internet"),
+    ],
+)
 def test_a_link_that_can_never_work_ends_at_once_and_says_why(link: str, reason: str) -> None:
     got = missed(client(nobody, [["127.0.0.1"]]).download(link))
     assert got.barred and reason in got.reason and "\n" not in got.reason and "word" not in got.reason
 
 
-@pytest.mark.parametrize("link", ["https://" + "x" * 70 + ".example/", "https://a..example/", "https://nowhere.invalid/"])
+@pytest.mark.parametrize(
+    "link", ["https://" + "x" * 70 + ".example/", "https://a..example/", "https://nowhere.invalid/"]
+)
 def test_a_name_that_does_not_exist_is_not_found(link: str) -> None:
     asked = Client(OWN, Key("demo-key-0000"), nobody, real_names, harness.check)
     got = missed(asked.download(link))
@@ -111,9 +149,14 @@ def real_names(host: str, port: int) -> list[str]:
     return system_resolve(host, port)
 
 
-@pytest.mark.parametrize(("error", "barred"), [
-    (TooLarge(64_000_000), True), (NoAnswer("the answer is larger than life"), False), (NotSent("refused"), False),
-])
+@pytest.mark.parametrize(
+    ("error", "barred"),
+    [
+        (TooLarge(64_000_000), True),
+        (NoAnswer("the answer is larger than life"), False),
+        (NotSent("refused"), False),
+    ],
+)
 def test_an_answer_that_is_too_large_is_not_asked_for_again(error: Exception, barred: bool) -> None:
     def transport(call: Call) -> Reply:
         raise error
@@ -122,11 +165,17 @@ def test_an_answer_that_is_too_large_is_not_asked_for_again(error: Exception, ba
     assert got == Missed(str(error), barred=barred)
 
 
-@pytest.mark.parametrize(("status", "body", "expected"), [
-    (404, b"", Missed("HTTP 404", gone=True)), (500, b"", Missed("HTTP 500")), (304, b"", Missed("HTTP 304")),
-    (200, b"<html>", Missed("The download is no PNG, JPEG, WebP or GIF.", spoilt=True)),
-    (200, TEXT.encode(), PNG), (200, PNG, PNG),
-])
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (404, b"", Missed("HTTP 404", gone=True)),
+        (500, b"", Missed("HTTP 500")),
+        (304, b"", Missed("HTTP 304")),
+        (200, b"<html>", Missed("The download is no PNG, JPEG, WebP or GIF.", spoilt=True)),
+        (200, TEXT.encode(), PNG),
+        (200, PNG, PNG),
+    ],
+)
 def test_what_a_place_answers(status: int, body: bytes, expected: bytes | Missed) -> None:
     assert client(lambda call: Reply(status, {}, body)).download("https://own.example/i.png") == expected
 
@@ -154,7 +203,9 @@ def test_a_resolver_that_hangs_holds_no_download_longer_than_its_time() -> None:
 
     endpoint = replace(OWN, timeouts=replace(OWN.timeouts, download=0.3))
     began = time.monotonic()
-    got = missed(Client(endpoint, Key("demo-key-0000"), nobody, hang, harness.check).download("https://cdn.example/i.png"))
+    got = missed(
+        Client(endpoint, Key("demo-key-0000"), nobody, hang, harness.check).download("https://cdn.example/i.png")
+    )
     assert "looked up in time" in got.reason and not got.barred and time.monotonic() - began < 10
     over.set()
 

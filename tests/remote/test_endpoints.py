@@ -31,8 +31,18 @@ def test_a_file_adds_and_changes_profiles() -> None:
         "[results]\nmax_megabytes = 7\n"
     )
     assert settings.endpoint("my proxy") == Endpoint(
-        "my proxy", "https://proxy.example/api", "v5", 4, 2, "MY_KEY", "modelslab v6", "repeat",
-        "https://me.example/h", False, ("cdn.example",), Timeouts(read=5.0, job=30.5),
+        "my proxy",
+        "https://proxy.example/api",
+        "v5",
+        4,
+        2,
+        "MY_KEY",
+        "modelslab v6",
+        "repeat",
+        "https://me.example/h",
+        False,
+        ("cdn.example",),
+        Timeouts(read=5.0, job=30.5),
     )
     assert settings.endpoint("modelslab v6").jobs_in_flight == 15
     assert settings.endpoint("modelslab v6").base_url == "https://modelslab.com/api/v6"
@@ -40,20 +50,33 @@ def test_a_file_adds_and_changes_profiles() -> None:
 
 
 @toml
-@pytest.mark.parametrize("text", [
-    "[endpoints", "[other]", '[endpoints.x]\nwire = "v6"', '[endpoints.x]\nbase_url = "http://a.example"',
-    '[endpoints.x]\nbase_url = "https://a.example"\nwire = "v7"', '[endpoints.x]\nbase_url = "ftp://a.example"',
-    '[endpoints.x]\nbase_url = "https://a.example"\nimages_per_job = 2', '[endpoints.x]\nbase_url = 3',
-    '[endpoints.x]\nbase_url = "https://u:p@a.example"', '[endpoints.x]\nbase_url = "https://a.example"\nkey = "k"',
-    '[endpoints.x]\nbase_url = "https://a.example"\nuploader = "none"', "[spending]\nmax_jobs_per_run = -1",
-    '[endpoints.x]\nbase_url = "https://a.example"\ntimeouts = {job = 0}', "[spending]\nmax = 1",
-    '[endpoints.x]\nbase_url = "https://a.example"\ntimeouts = {job = nan}', "endpoints = 3",
-    '[endpoints.x]\nbase_url = "https://a.example"\nuploader = "stable diffusion api v5"',
-    '[endpoints.x]\nbase_url = "http://192.168.1.5"',
-    '[endpoints.x]\nbase_url = "https://a.example"\njobs_in_flight = 0',
-    '[endpoints.x]\nbase_url = "http://8.8.8.8"\ninsecure_lan = true', '[results]\nmax_megabytes = true',
-    '[endpoints.x]\nbase_url = "http://nas.example"\ninsecure_lan = true',
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[endpoints",
+        "[other]",
+        '[endpoints.x]\nwire = "v6"',
+        '[endpoints.x]\nbase_url = "http://a.example"',
+        '[endpoints.x]\nbase_url = "https://a.example"\nwire = "v7"',
+        '[endpoints.x]\nbase_url = "ftp://a.example"',
+        '[endpoints.x]\nbase_url = "https://a.example"\nimages_per_job = 2',
+        "[endpoints.x]\nbase_url = 3",
+        '[endpoints.x]\nbase_url = "https://u:p@a.example"',
+        '[endpoints.x]\nbase_url = "https://a.example"\nkey = "k"',
+        '[endpoints.x]\nbase_url = "https://a.example"\nuploader = "none"',
+        "[spending]\nmax_jobs_per_run = -1",
+        '[endpoints.x]\nbase_url = "https://a.example"\ntimeouts = {job = 0}',
+        "[spending]\nmax = 1",
+        '[endpoints.x]\nbase_url = "https://a.example"\ntimeouts = {job = nan}',
+        "endpoints = 3",
+        '[endpoints.x]\nbase_url = "https://a.example"\nuploader = "stable diffusion api v5"',
+        '[endpoints.x]\nbase_url = "http://192.168.1.5"',
+        '[endpoints.x]\nbase_url = "https://a.example"\njobs_in_flight = 0',
+        '[endpoints.x]\nbase_url = "http://8.8.8.8"\ninsecure_lan = true',
+        "[results]\nmax_megabytes = true",
+        '[endpoints.x]\nbase_url = "http://nas.example"\ninsecure_lan = true',
+    ],
+)
 def test_a_file_that_cannot_be_used(text: str) -> None:
     with pytest.raises(InputError):
         parse_settings(text)

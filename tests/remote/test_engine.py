@@ -34,7 +34,11 @@ def test_images_come_in_order_and_are_paid_once(service: Service, tmp_path: Path
     first = engine.run(order)
     assert len(first.images) == 4 == len(set(first.images))
     assert [(i.variant, i.sample, i.seed) for i in first.report.images] == [
-        (0, 0, 12345), (0, 1, 12346), (1, 0, 12345), (1, 1, 12346)]
+        (0, 0, 12345),
+        (0, 1, 12346),
+        (1, 0, 12345),
+        (1, 1, 12346),
+    ]
     calls = len(service.state.calls)
     again = engine.run(order)
     assert again.images == first.images
@@ -77,7 +81,8 @@ def test_two_engines_at_once_pay_once(service: Service, tmp_path: Path) -> None:
 def test_seed_minus_one_is_drawn_by_the_service_for_each_sample(service: Service, tmp_path: Path) -> None:
     for endpoint in ("v6", "v5"):
         outcome = harness.engine(service.base, tmp_path).run(
-            harness.order(harness.recipe(seed=-1, samples=2), endpoint))
+            harness.order(harness.recipe(seed=-1, samples=2), endpoint)
+        )
         seeds = [i.seed for i in outcome.report.images]
         assert len(set(seeds)) == 2 and None not in seeds
     sent = [job.fields.get("seed", "left out") for job in service.state.jobs.values()]
@@ -95,11 +100,18 @@ def test_v5_makes_several_images_a_job_where_its_profile_says_so(service: Servic
 
 
 def test_text_and_url_ingredients(service: Service, tmp_path: Path) -> None:
-    mix = Mix((Ingredient("url", "https://a.example/b,c.png"), Ingredient("text", "in oil"),
-               Ingredient("image", harness.picture())), ((1.0, 0.5, 1.0),))
+    mix = Mix(
+        (
+            Ingredient("url", "https://a.example/b,c.png"),
+            Ingredient("text", "in oil"),
+            Ingredient("image", harness.picture()),
+        ),
+        ((1.0, 0.5, 1.0),),
+    )
     recipe = harness.recipe()
     outcome = harness.engine(service.base, tmp_path).run(
-        harness.order(replace(recipe, mix=mix, width=0, height=0), "v5"))
+        harness.order(replace(recipe, mix=mix, width=0, height=0), "v5")
+    )
     fields = next(iter(service.state.jobs.values())).fields
     assert fields["init_image"].split(",")[0] == "https://a.example/b%2Cc.png"
     assert fields["prompt"] == "rose man, in oil" and "width" not in fields
@@ -117,15 +129,20 @@ def test_weights_on_v6(service: Service, tmp_path: Path, mode: Any, images: int,
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"weights": ((0.0, 0.0),)}, "v6"), ({"weights": ((-0.5, 1.0),)}, "v6"), ({"prompt": " "}, "v6"),
-    ({"steps": 51}, "v6"), ({"steps": 101}, "v5"), ({"guidance_scale": 0.5}, "v6"),
+    ({"weights": ((0.0, 0.0),)}, "v6"),
+    ({"weights": ((-0.5, 1.0),)}, "v6"),
+    ({"prompt": " "}, "v6"),
+    ({"steps": 51}, "v6"),
+    ({"steps": 101}, "v5"),
+    ({"guidance_scale": 0.5}, "v6"),
     ({"width": 2048, "height": 256}, "v6"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "endpoint"), REFUSED)
-def test_what_is_refused_before_anything_is_sent(service: Service, tmp_path: Path, changes: dict[str, Any],
-                                                 endpoint: str) -> None:
+def test_what_is_refused_before_anything_is_sent(
+    service: Service, tmp_path: Path, changes: dict[str, Any], endpoint: str
+) -> None:
     with pytest.raises(InputError):
         harness.engine(service.base, tmp_path).run(harness.order(harness.recipe(**changes), endpoint))
     assert service.state.calls == []
@@ -133,8 +150,12 @@ def test_what_is_refused_before_anything_is_sent(service: Service, tmp_path: Pat
 
 def test_regions_spans_and_odd_urls_are_refused(service: Service, tmp_path: Path) -> None:
     image = harness.picture()
-    for ingredient in (Ingredient("image", image, Region("r", None)), Ingredient("image", image, start=0.5),
-                       Ingredient("url", "file:///etc/passwd"), Ingredient("url", "https://u@a.example/")):
+    for ingredient in (
+        Ingredient("image", image, Region("r", None)),
+        Ingredient("image", image, start=0.5),
+        Ingredient("url", "file:///etc/passwd"),
+        Ingredient("url", "https://u@a.example/"),
+    ):
         recipe = replace(harness.recipe(), mix=Mix((ingredient,), ((1.0,),)))
         with pytest.raises(InputError):
             harness.engine(service.base, tmp_path).run(harness.order(recipe))

@@ -86,9 +86,18 @@ class Scene:
 
     def engine(self) -> Engine:
         settings = harness.endpoints(self.base, timeouts=dataclasses.replace(TIMES, **self.case.limits))
-        engine = harness.engine(self.base, self.folder, settings, transport=self.transport, busy_seconds=0.3,
-                                wall=lambda: time.time() + self.ahead, clock=self.clock, sleep=self.sleep)
+        engine = harness.engine(
+            self.base,
+            self.folder,
+            settings,
+            transport=self.transport,
+            busy_seconds=0.3,
+            wall=lambda: time.time() + self.ahead,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
         if self.full:
+
             def accept(*args: Any, **more: Any) -> None:
                 raise StoreError("The journal cannot be written (database or disk is full).")
 
@@ -250,15 +259,16 @@ def test_fault(case: Case, played: dict[str, Any]) -> None:
         assert not path.is_file() or harness.KEY.encode() not in path.read_bytes()
 
 
-def test_what_the_table_comes_to(
-    played: dict[str, Any], record_property: Callable[[str, object], None]
-) -> None:
+def test_what_the_table_comes_to(played: dict[str, Any], record_property: Callable[[str, object], None]) -> None:
     """Counted over all rows: jobs paid, pictures delivered, pictures in another's place, jobs of unknown outcome."""
     ended = [played[case.name].result(60) for case in CASES]
     last = [again for _, again, _ in ended]
     tally = {
-        "rows": len(CASES), "paid": sum(run.paid for run in last), "delivered": sum(run.delivered for run in last),
-        "unknown": sum(run.unknown for run in last), "misplaced": sum(run.misplaced for run in last),
+        "rows": len(CASES),
+        "paid": sum(run.paid for run in last),
+        "delivered": sum(run.delivered for run in last),
+        "unknown": sum(run.unknown for run in last),
+        "misplaced": sum(run.misplaced for run in last),
         "paid_twice": sum(scene.service.state.paid_twice() for _, _, scene in ended),
     }
     for name, value in tally.items():

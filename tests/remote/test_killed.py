@@ -33,7 +33,8 @@ class Tally:
 def _start(folder: Path, base: str, seed: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-P", str(WORKER), str(folder), base, str(seed), str(SAMPLES)],
-        stdout=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None and process.stdout.readline() == "go\n"
     return process

@@ -91,7 +91,9 @@ def named(folder: Path) -> dict[str, Entry]:
 def contents(folder: Path) -> dict[str, str]:
     """Every file but SQLite's index of its log, which readers share, by its bytes."""
     files = (path for path in folder.iterdir() if path.is_file())
-    return {path.name: "" if path.name.endswith("-shm") else hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.name: "" if path.name.endswith("-shm") else hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 def test_each_attempt_is_an_entry(running: Journal, tmp_path: Path) -> None:
@@ -99,7 +101,13 @@ def test_each_attempt_is_an_entry(running: Journal, tmp_path: Path) -> None:
     assert list(found) == ["going", "lost", "planned", "sending", "again", "bad", "short"]
     short = found["short"]
     assert (short.endpoint, short.run, short.take, short.remote_id, short.seed, short.seconds) == (
-        "v5", "two", 3, "12", 7, 1.5)
+        "v5",
+        "two",
+        3,
+        "12",
+        7,
+        1.5,
+    )
     assert (short.wanted, short.delivered, short.missing) == (4, 3, 1)
     assert (found["again"].attempt, found["again"].resent, found["again"].first) == (2, True, "bad")
     assert (found["bad"].attempt, found["bad"].resent, found["bad"].reason) == (0, False, "out of memory")
@@ -112,14 +120,18 @@ def test_the_sums_by_month_run_and_endpoint(running: Journal, tmp_path: Path) ->
     for by, names in (("month", ("2026-11", "2026-12")), ("run", ("one", "two")), ("endpoint", ("v6", "v5"))):
         groups = grouped(entries, by)  # type: ignore[arg-type]
         assert [(group.name, group.since, group.sums) for group in groups] == [
-            (names[0], BEFORE, first), (names[1], BEFORE + 120, second)]
+            (names[0], BEFORE, first),
+            (names[1], BEFORE + 120, second),
+        ]
     assert sums_of(entries) == Sums(4, 2, 7, 4, 3)
     assert sums_of(()) == Sums(0, 0, 0, 0, 0)
 
 
 def test_what_another_attempt_delivered_is_waited_for_no_longer(running: Journal, tmp_path: Path) -> None:
     found = named(tmp_path)
-    assert advice(list(found.values())).startswith("2 images are paid for and not here and 2 jobs may be paid for: queue")
+    assert advice(list(found.values())).startswith(
+        "2 images are paid for and not here and 2 jobs may be paid for: queue"
+    )
     assert advice([found["bad"]]).startswith("1 image is paid for and not here: queue")
     assert "raise pay_again" in advice([found["lost"]])
     assert advice([found["bad"], found["again"]]) == advice([found["planned"]]) == ""
@@ -152,17 +164,22 @@ def test_a_journal_of_0_1_0_is_read_and_not_migrated(tmp_path: Path) -> None:
     entries = entries_of(file / "journal.sqlite")
     assert sums_of(entries) == Sums(21, 1, 29, 26, 3)
     assert {group.name: group.sums.images for group in grouped(entries, "endpoint")} == {
-        "modelslab.com": 15, "stablediffusionapi.com": 14}
+        "modelslab.com": 15,
+        "stablediffusionapi.com": 14,
+    }
     assert max(entry.wanted for entry in entries) == 4  # as those who asked said, though version 1 did not count
     assert contents(file) == before
 
 
-@pytest.mark.parametrize(("data", "line"), [
-    (None, "There is no journal at"),
-    (b"", "is damaged, or is not one"),
-    (b"not a database, and longer than a header of SQLite would be, which has a hundred bytes" * 40, "is damaged"),
-    (RELEASED.read_bytes()[:20000], "is damaged"),
-])
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (None, "There is no journal at"),
+        (b"", "is damaged, or is not one"),
+        (b"not a database, and longer than a header of SQLite would be, which has a hundred bytes" * 40, "is damaged"),
+        (RELEASED.read_bytes()[:20000], "is damaged"),
+    ],
+)
 def test_a_file_that_is_not_a_journal(tmp_path: Path, data: bytes | None, line: str) -> None:
     if data is not None:
         (tmp_path / "journal.sqlite").write_bytes(data)
@@ -171,13 +188,16 @@ def test_a_file_that_is_not_a_journal(tmp_path: Path, data: bytes | None, line: 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("change", "line"), [
-    ("PRAGMA user_version = 99", "written by a newer Image Mixer"),
-    ("UPDATE jobs SET files = '[1, ' WHERE identity = 'bad'", "a row of it cannot be read"),
-    ("UPDATE jobs SET request = '[]' WHERE identity = 'bad'", "a row of it cannot be read"),
-    ("UPDATE jobs SET reserved = 'soon' WHERE identity = 'bad'", "a row of it cannot be read"),
-    ("UPDATE jobs SET reserved = 9e99 WHERE identity = 'bad'", "a row of it cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("PRAGMA user_version = 99", "written by a newer Image Mixer"),
+        ("UPDATE jobs SET files = '[1, ' WHERE identity = 'bad'", "a row of it cannot be read"),
+        ("UPDATE jobs SET request = '[]' WHERE identity = 'bad'", "a row of it cannot be read"),
+        ("UPDATE jobs SET reserved = 'soon' WHERE identity = 'bad'", "a row of it cannot be read"),
+        ("UPDATE jobs SET reserved = 9e99 WHERE identity = 'bad'", "a row of it cannot be read"),
+    ],
+)
 def test_a_journal_that_this_version_cannot_read(at_rest: Path, change: str, line: str) -> None:
     with sqlite3.connect(at_rest) as db:
         db.execute(change)
@@ -186,17 +206,20 @@ def test_a_journal_that_this_version_cannot_read(at_rest: Path, change: str, lin
         entries_of(at_rest)
 
 
-@pytest.mark.parametrize(("reason", "shown"), [
-    ("the connection broke before the answer was whole", "the connection broke before the answer was whole"),
-    (f"see https://x.example/a?key={CANARY} for more", "see (address) for more"),
-    ("bad key \\u0063\\u0061\\u006e\\u0061\\u0072\\u0079 given", "bad key *** given"),
-    ("bad key %63%61%6e%61%72%79%2d%30 given", "bad key *** given"),
-    ("cannot draw: a rose made of glass!", "cannot draw: ***!"),
-    ("cannot draw: rose made of glass", "cannot draw:***"),
-    ("it says 'blur' is wrong", "it says '***' is wrong"),
-    ("two\nlines \x1b[31m and \u202e more", "two lines [31m and more"),
-    ("=cmd", "=cmd"),
-])
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("the connection broke before the answer was whole", "the connection broke before the answer was whole"),
+        (f"see https://x.example/a?key={CANARY} for more", "see (address) for more"),
+        ("bad key \\u0063\\u0061\\u006e\\u0061\\u0072\\u0079 given", "bad key *** given"),
+        ("bad key %63%61%6e%61%72%79%2d%30 given", "bad key *** given"),
+        ("cannot draw: a rose made of glass!", "cannot draw: ***!"),
+        ("cannot draw: rose made of glass", "cannot draw:***"),
+        ("it says 'blur' is wrong", "it says '***' is wrong"),
+        ("two\nlines \x1b[31m and \u202e more", "two lines [31m and more"),
+        ("=cmd", "=cmd"),
+    ],
+)
 def test_a_reason_holds_no_address_no_key_and_no_prompt(tmp_path: Path, reason: str, shown: str) -> None:
     journal = Journal(tmp_path / "journal.sqlite", Wall(), 0.2)
     owner = journal.new_owner()

@@ -24,14 +24,25 @@ PACE = 20.0
 """So many times faster than by the clock does the time of a test go by."""
 
 STAND_IN = {
-    "v6 heeds weights": "yes", "v5 takes jobs": "yes",
-    "an equal request gets the same id": "no", "an equal request gets the same picture": "yes",
-    "meta repeats the prompt": "yes", "meta repeats init_image": "yes", "meta repeats the seed": "yes",
-    "meta repeats the seed 2**53 - 1": "yes", "meta repeats the seed 2**62 + 1": "yes",
-    "a fragment on an address is taken": "yes", "a fragment on an address is repeated": "yes",
-    "the list heeds per_page": "yes", "the list heeds page": "yes", "the list has 10 rows unless asked": "not seen",
-    "the list tells its pages": "yes", "the list is newest first": "yes", "the list tells meta": "no",
-    "a finished job is in the list within 60 s": "yes", "a submit without a clear answer is paid for": "not seen",
+    "v6 heeds weights": "yes",
+    "v5 takes jobs": "yes",
+    "an equal request gets the same id": "no",
+    "an equal request gets the same picture": "yes",
+    "meta repeats the prompt": "yes",
+    "meta repeats init_image": "yes",
+    "meta repeats the seed": "yes",
+    "meta repeats the seed 2**53 - 1": "yes",
+    "meta repeats the seed 2**62 + 1": "yes",
+    "a fragment on an address is taken": "yes",
+    "a fragment on an address is repeated": "yes",
+    "the list heeds per_page": "yes",
+    "the list heeds page": "yes",
+    "the list has 10 rows unless asked": "not seen",
+    "the list tells its pages": "yes",
+    "the list is newest first": "yes",
+    "the list tells meta": "no",
+    "a finished job is in the list within 60 s": "yes",
+    "a submit without a clear answer is paid for": "not seen",
 }
 """What is true of the stand-in."""
 
@@ -48,12 +59,22 @@ class Live:
 
     def __call__(self, transport: Callable[[Call], Reply] | None = None, code: int = 0) -> dict[str, str]:
         """Runs the check; gives its findings."""
-        profiles = (dataclasses.replace(MODELSLAB, base_url=f"{self.service.base}/api/v6"),
-                    dataclasses.replace(STABLE_DIFFUSION_API, base_url=f"{self.service.base}/api/v5"))
+        profiles = (
+            dataclasses.replace(MODELSLAB, base_url=f"{self.service.base}/api/v6"),
+            dataclasses.replace(STABLE_DIFFUSION_API, base_url=f"{self.service.base}/api/v5"),
+        )
         settings = Settings({one.name: one for one in profiles})
-        assert real.main(
-            self.folder, settings, transport, 5.0, lambda: time.monotonic() * PACE, lambda seconds: time.sleep(seconds / PACE),
-        ) == code
+        assert (
+            real.main(
+                self.folder,
+                settings,
+                transport,
+                5.0,
+                lambda: time.monotonic() * PACE,
+                lambda seconds: time.sleep(seconds / PACE),
+            )
+            == code
+        )
         self.said = self._capsys.readouterr().out
         found: dict[str, str] = json.loads(self.said.splitlines()[-1])
         assert set(found.values()) <= {"yes", "no", "not seen"} and DEMO_KEY not in self.said
@@ -102,8 +123,11 @@ class Contrary:
         reply = self._send(dataclasses.replace(call, body=json.dumps(fields).encode()))
         answer = json.loads(reply.body)
         if "meta" in answer:
-            answer["meta"] |= {"prompt": answer["meta"]["prompt"].upper(), "seed": float(answer["meta"]["seed"]),
-                               "init_image": [f"{url}?copy" for url in answer["meta"]["init_image"]]}
+            answer["meta"] |= {
+                "prompt": answer["meta"]["prompt"].upper(),
+                "seed": float(answer["meta"]["seed"]),
+                "init_image": [f"{url}?copy" for url in answer["meta"]["init_image"]],
+            }
         if "data" in answer:
             answer["data"].reverse()
             del answer["pagination"]
@@ -116,10 +140,17 @@ class Contrary:
 def test_a_service_that_does_the_opposite(check: Live) -> None:
     found = check(Contrary(), code=1)
     assert found == STAND_IN | {
-        "v6 heeds weights": "no", "an equal request gets the same id": "yes", "meta repeats the prompt": "no",
-        "meta repeats init_image": "no", "meta repeats the seed 2**62 + 1": "no", "a fragment on an address is taken": "no",
-        "a fragment on an address is repeated": "not seen", "the list heeds per_page": "no", "the list heeds page": "no",
-        "the list tells its pages": "no", "the list is newest first": "no",
+        "v6 heeds weights": "no",
+        "an equal request gets the same id": "yes",
+        "meta repeats the prompt": "no",
+        "meta repeats init_image": "no",
+        "meta repeats the seed 2**62 + 1": "no",
+        "a fragment on an address is taken": "no",
+        "a fragment on an address is repeated": "not seen",
+        "the list heeds per_page": "no",
+        "the list heeds page": "no",
+        "the list tells its pages": "no",
+        "the list is newest first": "no",
     }
     assert "marked: modelslab v6, marked does not take the job: init_image: is not an address" in check.said
 
@@ -139,7 +170,8 @@ def test_meta_that_is_not_told_is_not_seen(check: Live) -> None:
     check.state.manners.hides_meta = check.state.manners.at_once = True
     found = check()
     assert {name: finding for name, finding in found.items() if "repeat" in name} == {
-        name: "not seen" for name in STAND_IN if "repeat" in name}
+        name: "not seen" for name in STAND_IN if "repeat" in name
+    }
 
 
 def test_a_slow_list_is_not_taken_for_a_quick_one(check: Live) -> None:

@@ -35,8 +35,9 @@ def files(folder: Path) -> set[str]:
 @contextmanager
 def process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Another process that lives until it is killed, or until its input ends; and its name."""
-    other = subprocess.Popen([sys.executable, "-c", HOLD, str(ROOT), str(folder)], text=True, stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(ROOT), str(folder)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert other.stdout is not None
     try:
         yield other, other.stdout.readline().strip()

@@ -40,7 +40,9 @@ def asked(took: float, eta: float | None, history: tuple[float, ...] = (), withi
         time.now += LATENCY
         return Done((("https://a.example",),)) if time.now - begun >= took else Pending("1")
 
-    end = poll(ask, eta, history, 0.0, within, time.clock, Waiter(time.clock, time.sleep, lambda: False), lambda _: None)
+    end = poll(
+        ask, eta, history, 0.0, within, time.clock, Waiter(time.clock, time.sleep, lambda: False), lambda _: None
+    )
     assert isinstance(end, Done)
     return time.now - begun - took, count
 
@@ -80,22 +82,26 @@ def answers(*given: Answer) -> Callable[[], Answer]:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
-@pytest.mark.parametrize(("given", "wanted"), [
-    ((Refused("x", "refused"),), Refused),
-    ((Refused("gone", "job failed", status=404),), Refused),
-    ((Refused("gone", "job failed", status=404), Done((("u",),))), Done),
-    ((Refused("x", "job failed"), Done((("u",),))), Done),
-    ((Refused("x", "job failed"), Refused("x", "job failed")), Refused),
-    ((Refused("later", "service down", status=500), Done((("u",),))), Done),
-    ((Refused("later", "queue full", 5.0, status=429), Done((("u",),))), Done),
-    ((Unclear("page"), Done((("u",),))), Done),
-    ((Pending(),), Late),
-    ((Unclear("page"),), Late),
-])
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ((Refused("x", "refused"),), Refused),
+        ((Refused("gone", "job failed", status=404),), Refused),
+        ((Refused("gone", "job failed", status=404), Done((("u",),))), Done),
+        ((Refused("x", "job failed"), Done((("u",),))), Done),
+        ((Refused("x", "job failed"), Refused("x", "job failed")), Refused),
+        ((Refused("later", "service down", status=500), Done((("u",),))), Done),
+        ((Refused("later", "queue full", 5.0, status=429), Done((("u",),))), Done),
+        ((Unclear("page"), Done((("u",),))), Done),
+        ((Pending(),), Late),
+        ((Unclear("page"),), Late),
+    ],
+)
 def test_ends(given: tuple[Answer, ...], wanted: type) -> None:
     time = Time()
-    end = poll(answers(*given), 1.0, (), 0.0, 60.0, time.clock, Waiter(time.clock, time.sleep, lambda: False),
-               lambda _: None)
+    end = poll(
+        answers(*given), 1.0, (), 0.0, 60.0, time.clock, Waiter(time.clock, time.sleep, lambda: False), lambda _: None
+    )
     assert isinstance(end, wanted)
     assert time.now <= 1061.0
 

@@ -150,7 +150,8 @@ def test_a_link_that_is_asked_for_again_is_that_of_the_same_picture(scene: Scene
 def test_seeds_that_contradict_the_numbers_of_file_names_count(scene: Scene) -> None:
     """Three of four came, numbered anew from 0, and `meta` names their seeds."""
     scene.desk.links = lambda job: [
-        scene.desk.hold(job["id"], sample, f"{job['id']}-{name}.png") for name, sample in enumerate((0, 2, 3))]
+        scene.desk.hold(job["id"], sample, f"{job['id']}-{name}.png") for name, sample in enumerate((0, 2, 3))
+    ]
     scene.desk.meta = lambda job: {"seed": [5, 7, 8]}
     got = scene.tried(order(5, "four", samples=4, when_missing="placeholder"))
     assert isinstance(got, Outcome)
@@ -235,8 +236,13 @@ def test_the_longest_job_counts_also_if_a_later_queue_collected_it(scene: Scene)
 
 def _ten_a_page(rows: list[Fields], body: Fields, taken: int) -> Reply:
     first = (body["page"] - 1) * 10
-    return told({"status": "success", "data": rows[first : first + 10],
-                 "pagination": {"per_page": 10, "total": len(rows), "last_page": -(-len(rows) // 30)}})
+    return told(
+        {
+            "status": "success",
+            "data": rows[first : first + 10],
+            "pagination": {"per_page": 10, "total": len(rows), "last_page": -(-len(rows) // 30)},
+        }
+    )
 
 
 def _last_page_is_nought(rows: list[Fields], body: Fields, taken: int) -> Reply:
@@ -262,8 +268,10 @@ def test_a_list_that_was_not_read_whole_clears_nothing(scene: Scene, listing: An
     scene.run(order(6))
 
     def listed(rows: list[Fields], body: Fields) -> Reply:
-        told_seeds = [row | {"meta": {"seed": scene.desk.jobs[row["id"]]["fields"]["seed"]}} if row["id"] != taken else row
-                      for row in rows]
+        told_seeds = [
+            row | {"meta": {"seed": scene.desk.jobs[row["id"]]["fields"]["seed"]}} if row["id"] != taken else row
+            for row in rows
+        ]
         return listing(told_seeds, body, taken)
 
     scene.desk.meta, scene.desk.listing = desk.no_meta, listed
@@ -356,8 +364,11 @@ def test_a_picture_that_was_its_own_link_is_asked_for_again(scene: Scene) -> Non
 
 def test_an_odd_fetch_address_does_not_lose_the_id_of_a_taken_job(scene: Scene) -> None:
     def mix(fields: Fields) -> Reply:
-        return Reply(200, {}, b'{"status": "processing", "id": %d, "fetch_result": "http://127.0.0.1/\\ud800"}'
-                     % scene.desk.take(fields))
+        return Reply(
+            200,
+            {},
+            b'{"status": "processing", "id": %d, "fetch_result": "http://127.0.0.1/\\ud800"}' % scene.desk.take(fields),
+        )
 
     scene.desk.mix = mix
     got = scene.tried(order(5))
@@ -373,9 +384,13 @@ def test_a_thin_row_of_the_list_is_asked_for_its_meta(scene: Scene) -> None:
 
 
 def test_an_answer_without_id_that_says_where_to_fetch_is_followed(scene: Scene) -> None:
-    scene.desk.mix = lambda fields: told({
-        "status": "processing", "eta": 1,
-        "fetch_result": f"{BASE}/api/v6/image_editing/fetch/{scene.desk.take(fields)}"})
+    scene.desk.mix = lambda fields: told(
+        {
+            "status": "processing",
+            "eta": 1,
+            "fetch_result": f"{BASE}/api/v6/image_editing/fetch/{scene.desk.take(fields)}",
+        }
+    )
     scene.desk.meta = desk.no_meta
     got = scene.tried(order(5))
     assert isinstance(got, Outcome), got

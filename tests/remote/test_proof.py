@@ -10,34 +10,45 @@ from hypothesis import strategies as st
 from image_mixer.remote.run.proof import core, marks, verdict
 
 REQUEST: dict[str, Any] = {
-    "seed": 5, "prompt": "p", "init_image": ["https://u/1", "https://x/2"], "init_image_weights": "0.5,0.7",
-    "steps": 30, "guidance_scale": 3.0,
+    "seed": 5,
+    "prompt": "p",
+    "init_image": ["https://u/1", "https://x/2"],
+    "init_image_weights": "0.5,0.7",
+    "steps": 30,
+    "guidance_scale": 3.0,
 }
 META: dict[str, Any] = {
-    "seed": "5", "prompt": "p", "init_image": "https://u/1,https://x/2", "init_image_weights": "0.5,0.7",
-    "steps": 30, "guidance_scale": 3,
+    "seed": "5",
+    "prompt": "p",
+    "init_image": "https://u/1,https://x/2",
+    "init_image_weights": "0.5,0.7",
+    "steps": 30,
+    "guidance_scale": 3,
 }
 THIN = {"seed": 5, "prompt": "p", "init_image": ["https://u/1", "https://x/2"]}
 OWN = ["https://u/1"]
 
 
-@pytest.mark.parametrize(("meta", "request_", "own", "alike", "wanted"), [
-    (META, REQUEST, OWN, 0, "ours"),
-    (META, REQUEST, OWN, 1, "ours"),
-    (META, REQUEST, [], 0, "open"),
-    (META, REQUEST, ["https://u/9"], 0, "open"),
-    (META | {"seed": 6}, REQUEST, OWN, 0, "another's"),
-    (META | {"prompt": "q"}, REQUEST, OWN, 0, "open"),
-    (META | {"init_image": "https://u/1"}, REQUEST, OWN, 0, "open"),
-    (META | {"init_image_weights": "0.5,0.8"}, REQUEST, OWN, 0, "open"),
-    (META | {"init_image_weights": "0.50,0.700"}, REQUEST, OWN, 0, "ours"),
-    (META, REQUEST | {"seed": None}, OWN, 0, "open"),
-    (THIN, REQUEST, OWN, 0, "ours"),
-    (THIN, REQUEST, OWN, 1, "open"),
-    ({}, REQUEST, OWN, 0, "open"),
-    ({"seed": [], "prompt": {}, "init_image": 3}, REQUEST, OWN, 0, "open"),
-    (META | {"init_image": "https://u/1#image-mixer-abc,https://x/2"}, REQUEST, OWN, 0, "ours"),
-])
+@pytest.mark.parametrize(
+    ("meta", "request_", "own", "alike", "wanted"),
+    [
+        (META, REQUEST, OWN, 0, "ours"),
+        (META, REQUEST, OWN, 1, "ours"),
+        (META, REQUEST, [], 0, "open"),
+        (META, REQUEST, ["https://u/9"], 0, "open"),
+        (META | {"seed": 6}, REQUEST, OWN, 0, "another's"),
+        (META | {"prompt": "q"}, REQUEST, OWN, 0, "open"),
+        (META | {"init_image": "https://u/1"}, REQUEST, OWN, 0, "open"),
+        (META | {"init_image_weights": "0.5,0.8"}, REQUEST, OWN, 0, "open"),
+        (META | {"init_image_weights": "0.50,0.700"}, REQUEST, OWN, 0, "ours"),
+        (META, REQUEST | {"seed": None}, OWN, 0, "open"),
+        (THIN, REQUEST, OWN, 0, "ours"),
+        (THIN, REQUEST, OWN, 1, "open"),
+        ({}, REQUEST, OWN, 0, "open"),
+        ({"seed": [], "prompt": {}, "init_image": 3}, REQUEST, OWN, 0, "open"),
+        (META | {"init_image": "https://u/1#image-mixer-abc,https://x/2"}, REQUEST, OWN, 0, "ours"),
+    ],
+)
 def test_verdict(meta: dict[str, Any], request_: dict[str, Any], own: list[str], alike: int, wanted: str) -> None:
     assert verdict(meta, request_, own, alike) == wanted
 
@@ -45,21 +56,24 @@ def test_verdict(meta: dict[str, Any], request_: dict[str, Any], own: list[str],
 LARGE = 2**62 + 12345
 
 
-@pytest.mark.parametrize(("seed", "echoed", "wanted"), [
-    (LARGE, LARGE, "ours"),
-    (LARGE, str(LARGE), "ours"),
-    (LARGE, LARGE + 1, "open"),  # equal once both are rounded to a double: neither proof nor disproof
-    (LARGE, float(LARGE), "open"),
-    (LARGE, LARGE + 10**6, "another's"),
-    (1_234_567, 1_234_568, "another's"),  # alike to six digits
-    (1_234_567, 1_234_567.0, "ours"),
-    (2**53 - 1, 2**53 - 2, "another's"),
-    (LARGE, LARGE % 2**32, "open"),  # a service that keeps 32 bits
-    (LARGE, 2**32 - 1, "open"),
-    (5, True, "open"),
-    (5, None, "open"),
-    (5, "five", "open"),
-])
+@pytest.mark.parametrize(
+    ("seed", "echoed", "wanted"),
+    [
+        (LARGE, LARGE, "ours"),
+        (LARGE, str(LARGE), "ours"),
+        (LARGE, LARGE + 1, "open"),  # equal once both are rounded to a double: neither proof nor disproof
+        (LARGE, float(LARGE), "open"),
+        (LARGE, LARGE + 10**6, "another's"),
+        (1_234_567, 1_234_568, "another's"),  # alike to six digits
+        (1_234_567, 1_234_567.0, "ours"),
+        (2**53 - 1, 2**53 - 2, "another's"),
+        (LARGE, LARGE % 2**32, "open"),  # a service that keeps 32 bits
+        (LARGE, 2**32 - 1, "open"),
+        (5, True, "open"),
+        (5, None, "open"),
+        (5, "five", "open"),
+    ],
+)
 def test_seeds_are_compared_exactly(seed: int, echoed: Any, wanted: str) -> None:
     assert verdict(META | {"seed": echoed}, REQUEST | {"seed": seed}, OWN, 0) == wanted
 

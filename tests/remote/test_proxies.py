@@ -91,7 +91,9 @@ def download(url: str, endpoint: Endpoint = OWN) -> bytes | Missed:
 def test_a_proxy_serves_downloads(proxy: Proxy, url: str) -> None:
     host = url.split("/")[2]
     assert download(url) == PNG
-    assert proxy.asked == [f"CONNECT {host}:443 HTTP/1.{proxy.asked[0][-1]}"] and proxy.inside == ["GET /i.png HTTP/1.1"]
+    assert proxy.asked == [f"CONNECT {host}:443 HTTP/1.{proxy.asked[0][-1]}"] and proxy.inside == [
+        "GET /i.png HTTP/1.1"
+    ]
     assert b"demo-key" not in b"".join(proxy.heads)
 
 
@@ -120,10 +122,23 @@ def test_a_redirect_between_public_places_goes_by_the_proxy_too(proxy: Proxy) ->
 
 
 PRIVATE = [
-    "https://10.0.0.1/i.png", "https://127.0.0.1/i.png", "https://[::1]/i.png", "https://169.254.169.254/latest/meta-data",
-    "https://[::ffff:127.0.0.1]/i.png", "https://[fec0::1]/", "https://localhost/i.png", "https://intranet/i.png",
-    "https://nas.local/i.png", "https://db.internal/", "https://printer.home.arpa/", "https://127.1/", "https://2130706433/",
-    "https://0x7f.1/", "http://cdn.example/i.png", "http://127.0.0.1/i.png", "https://cdn.example;.evil.example/",
+    "https://10.0.0.1/i.png",
+    "https://127.0.0.1/i.png",
+    "https://[::1]/i.png",
+    "https://169.254.169.254/latest/meta-data",
+    "https://[::ffff:127.0.0.1]/i.png",
+    "https://[fec0::1]/",
+    "https://localhost/i.png",
+    "https://intranet/i.png",
+    "https://nas.local/i.png",
+    "https://db.internal/",
+    "https://printer.home.arpa/",
+    "https://127.1/",
+    "https://2130706433/",
+    "https://0x7f.1/",
+    "http://cdn.example/i.png",
+    "http://127.0.0.1/i.png",
+    "https://cdn.example;.evil.example/",
 ]
 
 
@@ -143,7 +158,9 @@ def test_no_proxy_is_asked_to_follow_a_redirect_to_a_private_place(proxy: Proxy,
 
 
 @pytest.mark.parametrize("no_proxy", ["cdn.example", ".example", "other.example,cdn.example", "*"])
-@pytest.mark.parametrize(("addresses", "barred"), [(["2606:2800:220::1", "93.184.216.34"], False), (["10.0.0.1"], True)])
+@pytest.mark.parametrize(
+    ("addresses", "barred"), [(["2606:2800:220::1", "93.184.216.34"], False), (["10.0.0.1"], True)]
+)
 def test_a_host_that_goes_past_the_proxy_is_looked_up_and_pinned(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, no_proxy: str, addresses: list[str], barred: bool
 ) -> None:
@@ -155,7 +172,8 @@ def test_a_host_that_goes_past_the_proxy_is_looked_up_and_pinned(
         return Reply(200, {}, PNG)
 
     got = Client(OWN, Key("demo-key-0000"), transport, lambda host, port: addresses, harness.check).download(
-        "https://cdn.example/i.png")
+        "https://cdn.example/i.png"
+    )
     if barred:
         assert isinstance(got, Missed) and got.barred and not calls
     else:
@@ -176,15 +194,16 @@ def test_a_call_by_a_proxy_goes_nowhere_else(proxy: Proxy, monkeypatch: pytest.M
     assert len(proxy.asked) == 1
 
 
-@pytest.mark.parametrize(("set_to", "line"), [
-    ("socks5://127.0.0.1:9", "of the kind socks5, and only http and https"),
-    ("http://127.0.0.1:{free}", "cannot be reached .the connection is refused"),
-    ("http://nowhere.example:1", "cannot be reached .the network"),
-    ("http://", "cannot be used"),
-])
-def test_a_proxy_that_is_no_use_is_named(
-    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, set_to: str, line: str
-) -> None:
+@pytest.mark.parametrize(
+    ("set_to", "line"),
+    [
+        ("socks5://127.0.0.1:9", "of the kind socks5, and only http and https"),
+        ("http://127.0.0.1:{free}", "cannot be reached .the connection is refused"),
+        ("http://nowhere.example:1", "cannot be reached .the network"),
+        ("http://", "cannot be used"),
+    ],
+)
+def test_a_proxy_that_is_no_use_is_named(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, set_to: str, line: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setenv("HTTPS_PROXY", set_to.format(free=free.getsockname()[1]))
 

@@ -14,7 +14,9 @@ from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.transport import Call, Reply
 from image_mixer.tests.remote.released import runs
 
-RELEASES = sorted(path for path in Path(__file__).with_name("released").iterdir() if (path / "journal.sqlite").is_file())
+RELEASES = sorted(
+    path for path in Path(__file__).with_name("released").iterdir() if (path / "journal.sqlite").is_file()
+)
 
 
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name)

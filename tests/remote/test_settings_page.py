@@ -13,8 +13,10 @@ from image_mixer.remote.endpoints import Endpoint, Settings, Timeouts, built_in_
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "endpoints.md").read_text(encoding="utf-8")
 PROFILE = '[endpoints."name"]'
 SETTINGS = {
-    "max_jobs_per_run": ("[spending]", "max_jobs_per_run"), "max_jobs_per_day": ("[spending]", "max_jobs_per_day"),
-    "results_bytes": ("[results]", "max_megabytes"), "keys_beyond_loopback": ("[keys]", "beyond_loopback"),
+    "max_jobs_per_run": ("[spending]", "max_jobs_per_run"),
+    "max_jobs_per_day": ("[spending]", "max_jobs_per_day"),
+    "results_bytes": ("[results]", "max_megabytes"),
+    "keys_beyond_loopback": ("[keys]", "beyond_loopback"),
 }
 """Where each field of Settings stands in the file."""
 
@@ -71,8 +73,12 @@ def limited() -> list[tuple[str, str]]:
             if ends is None:
                 continue
             low, high = int(ends[2]), int(ends[3])
-            for number, good in ((low + (0.001 if ends[1] else 0), True), (high, True),
-                                 (low - (0 if ends[1] else 1), False), (high + 1, False)):
+            for number, good in (
+                (low + (0.001 if ends[1] else 0), True),
+                (high, True),
+                (low - (0 if ends[1] else 1), False),
+                (high + 1, False),
+            ):
                 line = f"{name} = {number}" if section == PROFILE else f"timeouts = {{ {name} = {number} }}"
                 found.append((line, "good" if good else "bad"))
     return found
@@ -104,10 +110,16 @@ def test_the_example_is_a_file_that_shows_every_field() -> None:
             assert re.search(rf"\b{name} = ", example), name
 
 
-@pytest.mark.parametrize("text", [
-    '[endpoints.x]\nbase_url = "https://a.example"\ntimeout = 3', "[spending]\nmax_jobs = 3", "[other]",
-    '[endpoints.x]\nbase_url = 3', '[endpoints.x]\nbase_url = "https://a.example"\njobs_in_flight = "many"',
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[endpoints.x]\nbase_url = "https://a.example"\ntimeout = 3',
+        "[spending]\nmax_jobs = 3",
+        "[other]",
+        "[endpoints.x]\nbase_url = 3",
+        '[endpoints.x]\nbase_url = "https://a.example"\njobs_in_flight = "many"',
+    ],
+)
 def test_a_line_about_a_wrong_entry_leads_to_the_page(text: str) -> None:
     with pytest.raises(InputError, match=r"; see docs/endpoints\.md\.$"):
         parse_settings(text)

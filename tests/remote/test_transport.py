@@ -22,7 +22,9 @@ def whole_request(peer: socket.socket) -> bytes:
     while more := peer.recv(65536):
         data += more
         head, end, body = data.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        )
         if not data[:1].isalpha() or (end and len(body) >= length):
             break
     return data
@@ -71,17 +73,23 @@ def packed(size: int) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-@pytest.mark.parametrize(("serve", "line"), [
-    (lambda peer, _: None, "broke"),
-    (lambda peer, _: peer.sendall(OK[:-1]), "cut|broke"),
-    (lambda peer, _: peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n"), "larger"),
-    (lambda peer, _: peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(20_000)), "larger"),
-    (lambda peer, _: peer.sendall(packed(50_000_000)), "larger"),
-    (lambda peer, _: peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx"), "packed"),
-    (lambda peer, _: peer.sendall(b"\x00\x01\x02 no http\r\n\r\n"), "broke"),
-    (lambda peer, _: time.sleep(3), "time| s$"),
-    (slowly, " s$"),
-])
+@pytest.mark.parametrize(
+    ("serve", "line"),
+    [
+        (lambda peer, _: None, "broke"),
+        (lambda peer, _: peer.sendall(OK[:-1]), "cut|broke"),
+        (lambda peer, _: peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n"), "larger"),
+        (lambda peer, _: peer.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + bytes(20_000)), "larger"),
+        (lambda peer, _: peer.sendall(packed(50_000_000)), "larger"),
+        (
+            lambda peer, _: peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx"),
+            "packed",
+        ),
+        (lambda peer, _: peer.sendall(b"\x00\x01\x02 no http\r\n\r\n"), "broke"),
+        (lambda peer, _: time.sleep(3), "time| s$"),
+        (slowly, " s$"),
+    ],
+)
 def test_no_whole_answer_after_something_was_sent(serve: Callable[[socket.socket, bytes], None], line: str) -> None:
     with server(serve) as (base, heard):
         began = time.monotonic()
@@ -90,9 +98,14 @@ def test_no_whole_answer_after_something_was_sent(serve: Callable[[socket.socket
         assert time.monotonic() - began < 2.0 and len(heard) == 1
 
 
-@pytest.mark.parametrize("answer", [
-    b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + bytes(20_000), packed(50_000_000),
-])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + bytes(20_000),
+        packed(50_000_000),
+    ],
+)
 def test_an_answer_that_is_too_large_is_told_by_its_type(answer: bytes) -> None:
     with server(lambda peer, _: peer.sendall(answer)) as (base, _), pytest.raises(TooLarge, match="larger than 10 kB"):
         RequestsTransport()(Call("GET", base, max_bytes=10_000))
@@ -200,11 +213,14 @@ class Opener:
         raise OSError("unreachable") if ":" in address else ConnectionRefusedError
 
 
-@pytest.mark.parametrize(("alive", "silent", "met"), [
-    (("::a", "1.1.1.1"), (), [("::a", 10.0)]),
-    (("1.1.1.1",), (), [("::a", 10.0), ("::b", 10.0), ("1.1.1.1", 10.0)]),
-    (("2.2.2.2",), ("::a", "::b"), [("::a", 10.0), ("::b", 10.0), ("1.1.1.1", 10.0), ("2.2.2.2", 10.0)]),
-])
+@pytest.mark.parametrize(
+    ("alive", "silent", "met"),
+    [
+        (("::a", "1.1.1.1"), (), [("::a", 10.0)]),
+        (("1.1.1.1",), (), [("::a", 10.0), ("::b", 10.0), ("1.1.1.1", 10.0)]),
+        (("2.2.2.2",), ("::a", "::b"), [("::a", 10.0), ("::b", 10.0), ("1.1.1.1", 10.0), ("2.2.2.2", 10.0)]),
+    ],
+)
 def test_every_address_is_tried_in_turn(
     alive: tuple[str, ...], silent: tuple[str, ...], met: list[tuple[str, float]]
 ) -> None:
@@ -220,13 +236,16 @@ def test_silent_addresses_leave_time_for_those_after_them() -> None:
     assert opener.met == [(address, 2.0) for address in addresses]
 
 
-@pytest.mark.parametrize(("addresses", "silent", "left", "reason", "offline"), [
-    (["::a", "1.1.1.1", "2.2.2.2"], ("2.2.2.2",), 60.0, "refused", False),
-    (["::a", "2.2.2.2"], ("2.2.2.2",), 60.0, "in time", True),
-    (["::a", "::b"], (), 60.0, "network", True),
-    (["1.1.1.1"], (), 0.0, "in time", True),
-    ([], (), 60.0, "network", True),
-])
+@pytest.mark.parametrize(
+    ("addresses", "silent", "left", "reason", "offline"),
+    [
+        (["::a", "1.1.1.1", "2.2.2.2"], ("2.2.2.2",), 60.0, "refused", False),
+        (["::a", "2.2.2.2"], ("2.2.2.2",), 60.0, "in time", True),
+        (["::a", "::b"], (), 60.0, "network", True),
+        (["1.1.1.1"], (), 0.0, "in time", True),
+        ([], (), 60.0, "network", True),
+    ],
+)
 def test_no_address_answers(
     addresses: list[str], silent: tuple[str, ...], left: float, reason: str, offline: bool
 ) -> None:

@@ -22,7 +22,9 @@ def main(folder: str, base: str, seed: str, samples: str) -> None:
     print("go", flush=True)
     try:
         engine = harness.engine(base, Path(folder))
-        order = harness.order(harness.recipe(seed=int(seed), samples=int(samples)), run=seed, when_missing="placeholder")
+        order = harness.order(
+            harness.recipe(seed=int(seed), samples=int(samples)), run=seed, when_missing="placeholder"
+        )
         outcome = engine.run(order)
         said = {
             "images": [None if data is None else hashlib.sha256(data).hexdigest() for data in outcome.images],

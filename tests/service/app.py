@@ -31,8 +31,10 @@ else:
 DEMO_KEY = "demo-key-0000"
 MAX_UPLOAD = 5_000_000
 V6, V5 = "/api/v6", "/api/v5"
-DOCUMENTED = {f"{V6}/image_editing/img_mixer": "/image_editing/img_mixer",
-              f"{V6}/image_editing/base64_to_url": "/image_editing/base64_to_url"}
+DOCUMENTED = {
+    f"{V6}/image_editing/img_mixer": "/image_editing/img_mixer",
+    f"{V6}/image_editing/base64_to_url": "/image_editing/base64_to_url",
+}
 FETCH_V6 = f"{V6}/image_editing/fetch/"
 
 
@@ -106,8 +108,14 @@ class Handler(BaseHTTPRequestHandler):
         return self._serve(self._phase(), fields, self._answer)
 
     def _phase(self) -> str:
-        for part, phase in (("img_mixer", "mix"), ("/fetch/", "fetch"), ("base64_to_url", "upload"),
-                            ("assets_generated", "list"), ("/control", "control"), ("request_count", "count")):
+        for part, phase in (
+            ("img_mixer", "mix"),
+            ("/fetch/", "fetch"),
+            ("base64_to_url", "upload"),
+            ("assets_generated", "list"),
+            ("/control", "control"),
+            ("request_count", "count"),
+        ):
             if part in self.path:
                 return phase
         return "other"
@@ -142,9 +150,13 @@ class Handler(BaseHTTPRequestHandler):
             return self._reset()
         if fault.action == "trickle":
             return self._trickle(status, data, fault.seconds)
-        text = fault.body if isinstance(fault.body, bytes) else fault.body.replace(
-            "{id}", str(made.get("id", 0) if isinstance(made, dict) else 0)).replace(
-            "{base}", self.server.base).encode()
+        text = (
+            fault.body
+            if isinstance(fault.body, bytes)
+            else fault.body.replace("{id}", str(made.get("id", 0) if isinstance(made, dict) else 0))
+            .replace("{base}", self.server.base)
+            .encode()
+        )
         return self._send(fault.status, fault.headers.get("Content-Type", kind), text, more=fault.headers)
 
     def _answer(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -169,8 +181,11 @@ class Handler(BaseHTTPRequestHandler):
         if path == f"{V6}/assets_generated":
             return self._list(str(key), fields)
         if path == f"{V6}/processing/request_count":
-            return {"status": "success", "processing_count": state.in_flight(str(key)),
-                    "message": "Current processing request count retrieved successfully"}
+            return {
+                "status": "success",
+                "processing_count": state.in_flight(str(key)),
+                "message": "Current processing request count retrieved successfully",
+            }
         raise Refusal(404, "not found", code="not_found")
 
     def _mix(self, wire: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -180,8 +195,9 @@ class Handler(BaseHTTPRequestHandler):
         said = fields.get("init_image_weights")
         weights = [float(w) for w in said.split(",")] if said else [1.0] * len(urls)
         if not fields.get("prompt") or not urls or len(weights) != len(urls):
-            raise Refusal(400, {"prompt": ["a prompt, and a weight for each image, are required"]},
-                          code="validation_error")
+            raise Refusal(
+                400, {"prompt": ["a prompt, and a weight for each image, are required"]}, code="validation_error"
+            )
         inputs: list[bytes | str] = [self._input(url.replace("%2C", ",")) for url in urls]
         with state.lock:
             if state.credits[key] <= 0:
@@ -190,7 +206,8 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refusal(429, "Your queue is full", code="rate_limited", retry_after=state.manners.retry_after)
             size = (int(fields.get("width") or 0), int(fields.get("height") or 0))
             job = state.repeated(fields) or state.begin(
-                wire, key, fields, inputs, weights, size if all(size) else render.size_of(inputs[0]))
+                wire, key, fields, inputs, weights, size if all(size) else render.size_of(inputs[0])
+            )
         time.sleep(state.manners.submit_seconds)
         if fields.get("webhook"):
             threading.Thread(target=self._hook, args=(job,), daemon=True).start()
@@ -198,10 +215,17 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(max(0.0, job.ready_at - state.clock()))
             return self._success(job)
         fetch = FETCH_V6 if wire == "v6" else f"{V5}/fetch/"
-        return {"status": "processing", "tip": "Your image is processing in background", "eta": math.ceil(job.eta),
-                "message": "Try to fetch request after seconds estimated", "id": job.id, "output": [],
-                "fetch_result": f"{self.server.base}{fetch}{job.id}", "future_links": self._links(job),
-                "meta": self._meta(job)}
+        return {
+            "status": "processing",
+            "tip": "Your image is processing in background",
+            "eta": math.ceil(job.eta),
+            "message": "Try to fetch request after seconds estimated",
+            "id": job.id,
+            "output": [],
+            "fetch_result": f"{self.server.base}{fetch}{job.id}",
+            "future_links": self._links(job),
+            "meta": self._meta(job),
+        }
 
     def _fetch(self, name: str) -> dict[str, Any]:
         state = self.server.state
@@ -213,8 +237,12 @@ class Handler(BaseHTTPRequestHandler):
         return self._success(job)
 
     def _success(self, job: Job) -> dict[str, Any]:
-        answer: dict[str, Any] = {"status": "success", "generationTime": job.seconds, "id": job.id,
-                                  "output": self._links(job)}
+        answer: dict[str, Any] = {
+            "status": "success",
+            "generationTime": job.seconds,
+            "id": job.id,
+            "output": self._links(job),
+        }
         return answer if self.server.state.manners.hides_meta else answer | {"meta": self._meta(job)}
 
     def _upload(self, uri: str) -> dict[str, Any]:
@@ -264,10 +292,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def _meta(self, job: Job) -> dict[str, Any]:
         fields = job.fields
-        meta = {"H": job.size[1], "W": job.size[0], "prompt": fields["prompt"], "seed": job.seed, "outdir": "out",
-                "negative_prompt": fields.get("negative_prompt", ""), "steps": fields.get("steps"),
-                "guidance_scale": fields.get("guidance_scale"), "n_samples": fields.get("samples", 1),
-                "init_image": fields["init_image"], "file_prefix": f"{job.id}"}
+        meta = {
+            "H": job.size[1],
+            "W": job.size[0],
+            "prompt": fields["prompt"],
+            "seed": job.seed,
+            "outdir": "out",
+            "negative_prompt": fields.get("negative_prompt", ""),
+            "steps": fields.get("steps"),
+            "guidance_scale": fields.get("guidance_scale"),
+            "n_samples": fields.get("samples", 1),
+            "init_image": fields["init_image"],
+            "file_prefix": f"{job.id}",
+        }
         if self.server.state.manners.rounds_seeds:
             meta["seed"] = float(job.seed)
         if self.server.state.manners.thin_meta:
@@ -283,7 +320,7 @@ class Handler(BaseHTTPRequestHandler):
         shown = (job for job in state.jobs.values() if job.key == key and job.ready_at <= now)
         jobs = sorted((job for job in shown if job.id not in state.manners.unlisted), key=lambda job: -job.id)
         per, page = min(30, int(fields.get("per_page") or 10)), int(fields.get("page") or 1)
-        rows = [{"id": job.id, "output": self._links(job)} for job in jobs[(page - 1) * per: page * per]]
+        rows = [{"id": job.id, "output": self._links(job)} for job in jobs[(page - 1) * per : page * per]]
         paging = {"current_page": page, "per_page": per, "total": len(jobs), "last_page": max(1, -(-len(jobs) // per))}
         return {"status": "success", "data": rows, "pagination": paging}
 
@@ -320,14 +357,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def _view(self) -> dict[str, Any]:
         state = self.server.state
-        return {"paid": len(state.paid), "paid_twice": state.paid_twice(), "violations": state.violations,
-                "calls": len(state.calls), "jobs": list(state.jobs)}
+        return {
+            "paid": len(state.paid),
+            "paid_twice": state.paid_twice(),
+            "violations": state.violations,
+            "calls": len(state.calls),
+            "jobs": list(state.jobs),
+        }
 
     def _json(self, status: int, value: Any) -> None:
         self._send(status, "application/json", json.dumps(value).encode())
 
-    def _send(self, status: int, kind: str, data: bytes, sent: int | None = None,
-              more: dict[str, str] | None = None) -> None:
+    def _send(
+        self, status: int, kind: str, data: bytes, sent: int | None = None, more: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in {"Content-Type": kind, "Content-Length": str(len(data)), **(more or {})}.items():
             self.send_header(name, value)

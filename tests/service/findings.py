@@ -70,9 +70,12 @@ def of_list(default: Page | None, two: Page | None, next_two: Page | None, whole
     if default is not None and whole is not None and len(whole.ids) > 10:
         ten_by_default = len(default.ids) == 10
     return {
-        "the list heeds per_page": said(heeds_size), "the list heeds page": said(heeds_page),
-        "the list has 10 rows unless asked": said(ten_by_default), "the list tells its pages": said(tells_pages),
-        "the list is newest first": said(newest_first), "the list tells meta": said(tells_meta),
+        "the list heeds per_page": said(heeds_size),
+        "the list heeds page": said(heeds_page),
+        "the list has 10 rows unless asked": said(ten_by_default),
+        "the list tells its pages": said(tells_pages),
+        "the list is newest first": said(newest_first),
+        "the list tells meta": said(tells_meta),
     }
 
 

@@ -56,8 +56,13 @@ class Asked:
 
 
 ASKED = {
-    "first": Asked(), "second": Asked(weights=(0.2, 1.0)), "older": Asked(V5), "again": Asked(take=1),
-    "2**53 - 1": Asked(seed=LARGE["2**53 - 1"]), "2**62 + 1": Asked(seed=LARGE["2**62 + 1"]), "marked": Asked(MARKED, seed=54321),
+    "first": Asked(),
+    "second": Asked(weights=(0.2, 1.0)),
+    "older": Asked(V5),
+    "again": Asked(take=1),
+    "2**53 - 1": Asked(seed=LARGE["2**53 - 1"]),
+    "2**62 + 1": Asked(seed=LARGE["2**62 + 1"]),
+    "marked": Asked(MARKED, seed=54321),
 }
 
 
@@ -74,8 +79,12 @@ class Session:
 
 
 def main(
-    folder: Path, settings: Settings | None = None, transport: Transport | None = None, patience: float = PATIENCE,
-    clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep,
+    folder: Path,
+    settings: Settings | None = None,
+    transport: Transport | None = None,
+    patience: float = PATIENCE,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Ask every question, tell of each, and keep the images beside the journal; gives 1 if a job gave no image."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,8 +98,14 @@ def main(
     before, queued = account.page(per_page=FULL_PAGE, page=1), account.queue()
     journal = Journal(folder / "journal.sqlite", time.time)
     engine = Engine(
-        settings, credentials, journal, Results(folder / "results", settings.results_bytes), watch,
-        Pictures(lambda given, most, side: (given.pixels, "image/jpeg"), size, check), clock=clock, sleep=sleep,
+        settings,
+        credentials,
+        journal,
+        Results(folder / "results", settings.results_bytes),
+        watch,
+        Pictures(lambda given, most, side: (given.pixels, "image/jpeg"), size, check),
+        clock=clock,
+        sleep=sleep,
     )
     session = Session()
     for name, asked in ASKED.items():
@@ -108,7 +123,8 @@ def main(
     found: dict[str, Finding] = findings.of_jobs(session.made, session.refused)
     found |= _of_list(account, after)
     found[f"a finished job is in the list within {PATIENCE:g} s"] = said(
-        session.listed_after is not None if session.looked else None)
+        session.listed_after is not None if session.looked else None
+    )
     found["a submit without a clear answer is paid for"] = findings.paid_without_answer(watch.submits, before, after)
     _tell_counts(watch, before, after, queued, account.queue())
     print(json.dumps(found), flush=True)
@@ -146,15 +162,23 @@ def _ask(engine: Engine, journal: Journal, folder: Path, name: str, asked: Asked
 
 def _of_list(account: Account, whole: Page | None) -> dict[str, Finding]:
     default, two, next_two = account.page(), account.page(per_page=2, page=1), account.page(per_page=2, page=2)
-    for name, page in (("no page", default), ("per_page 2, page 1", two), ("per_page 2, page 2", next_two),
-                       (f"per_page {FULL_PAGE}", whole)):
+    for name, page in (
+        ("no page", default),
+        ("per_page 2, page 1", two),
+        ("per_page 2, page 2", next_two),
+        (f"per_page {FULL_PAGE}", whole),
+    ):
         told = "no answer" if page is None else f"{len(page.ids)} rows, {json.dumps(page.paging)[:300]}"
         print(f"The account's list, asked for {name}: {told}", flush=True)
     return findings.of_list(default, two, next_two, whole)
 
 
 def _tell_listed(seconds: float | None) -> None:
-    when = "was not in the account's list in time" if seconds is None else f"was in the account's list after {seconds:.0f} s"
+    when = (
+        "was not in the account's list in time"
+        if seconds is None
+        else f"was in the account's list after {seconds:.0f} s"
+    )
     print(f"A finished job {when}.", flush=True)
 
 
@@ -165,8 +189,10 @@ def _tell_counts(watch: Watch, before: Page | None, after: Page | None, queued: 
     print(f"Calls without a clear answer: {'; '.join(watch.unclear[:20])}")
     answered = len({job for job in watch.submits if job is not None})
     totals = [None if page is None else page.paging.get("total") for page in (before, after)]
-    print(f"The account's list has {totals[1]} jobs, and {totals[0]} before; {answered} different ids were answered to "
-          f"submits. Its queue has {queues} jobs, and {queued} before. What else ran on this account counts too.")
+    print(
+        f"The account's list has {totals[1]} jobs, and {totals[0]} before; {answered} different ids were answered to "
+        f"submits. Its queue has {queues} jobs, and {queued} before. What else ran on this account counts too."
+    )
 
 
 def picture(path: Path) -> Picture:

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 KINDS: dict[str, tuple[type, ...]] = {
-    "object": (dict,), "array": (list,), "string": (str,), "integer": (int,), "number": (int, float),
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
     "boolean": (bool,),
 }
 

@@ -155,11 +155,20 @@ class ServiceState:
         """The job of before that this request is answered with, if the stand-in repeats any."""
         if not self.manners.repeats:
             return None
-        jobs = [job for job in self.jobs.values() if self.manners.repeats == "any" or _core(job.fields) == _core(fields)]
+        jobs = [
+            job for job in self.jobs.values() if self.manners.repeats == "any" or _core(job.fields) == _core(fields)
+        ]
         return jobs[-1] if jobs else None
 
-    def begin(self, wire: str, key: str, fields: dict[str, Any], inputs: list[bytes | str], weights: list[float],
-              size: tuple[int, int]) -> Job:
+    def begin(
+        self,
+        wire: str,
+        key: str,
+        fields: dict[str, Any],
+        inputs: list[bytes | str],
+        weights: list[float],
+        size: tuple[int, int],
+    ) -> Job:
         """Takes a job, and its payment."""
         with self.lock:
             turn, number = next(self._turn), next(self._ids)

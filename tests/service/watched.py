@@ -16,8 +16,13 @@ from image_mixer.remote.wires import wire_of
 
 FULL_PAGE = 30
 BETWEEN_LOOKS = 2.0
-PHASES = {"img_mixer": "submit", "/fetch/": "fetch", "base64_to_url": "upload", "assets_generated": "list",
-          "request_count": "count"}
+PHASES = {
+    "img_mixer": "submit",
+    "/fetch/": "fetch",
+    "base64_to_url": "upload",
+    "assets_generated": "list",
+    "request_count": "count",
+}
 
 
 @dataclass
@@ -86,8 +91,11 @@ class Account:
         if listed is None:
             return None
         paging = (json_object(reply.body) or {}).get("pagination")
-        return Page(tuple(row["id"] for row in listed.items), paging if isinstance(paging, dict) else {},
-                    any(isinstance(row.get("meta"), dict) for row in listed.items))
+        return Page(
+            tuple(row["id"] for row in listed.items),
+            paging if isinstance(paging, dict) else {},
+            any(isinstance(row.get("meta"), dict) for row in listed.items),
+        )
 
     def queue(self) -> int | None:
         """How many jobs the service says it works on."""
@@ -95,8 +103,13 @@ class Account:
         count = None if reply is None else (json_object(reply.body) or {}).get("processing_count")
         return count if type(count) is int else None
 
-    def seconds_until_listed(self, job: str, patience: float, clock: Callable[[], float] = time.monotonic,
-                             sleep: Callable[[float], None] = time.sleep) -> float | None:
+    def seconds_until_listed(
+        self,
+        job: str,
+        patience: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> float | None:
         """How long it takes until the list shows a job; None if it does not within `patience` seconds."""
         begun = clock()
         while True:

@@ -60,7 +60,8 @@ class TestTheEntry:
         main(["test", "-q", "--", "--maxfail", "1"])
         main(["serve", "--port", "0", "--", "--lowvram", "--port", "9"])
         assert [(one.rest, getattr(one, "tier", None)) for one in seen] == [
-            (["-k", "weights", "-x", "--tb=short", "tests/tools"], "pure"), (["-q", "--maxfail", "1"], None),
+            (["-k", "weights", "-x", "--tb=short", "tests/tools"], "pure"),
+            (["-q", "--maxfail", "1"], None),
             (["--lowvram", "--port", "9"], None),
         ]
 
@@ -74,13 +75,29 @@ class TestTiers:
     @pytest.mark.parametrize(
         ("tier", "paths", "expected"),
         [
-            (None, [], [("pure", "not soak", "0.30.0"), ("comfyui", "not soak", "0.30.0"),
-                        ("browser", "smoke and not soak", "0.30.0")]),
+            (
+                None,
+                [],
+                [
+                    ("pure", "not soak", "0.30.0"),
+                    ("comfyui", "not soak", "0.30.0"),
+                    ("browser", "smoke and not soak", "0.30.0"),
+                ],
+            ),
             ("browser", [], [("browser", "not soak", "0.30.0")]),
             (None, ["tests/tools/test_run.py::test_json"], [("pure", "not soak", "0.30.0")]),
-            ("soak", [], [("comfyui on 0.18.2", "", "0.18.2"), ("comfyui on 0.24.0", "", "0.24.0"), ("pure", "", "0.30.0"),
-                          ("comfyui", "", "0.30.0"), ("browser", "", "0.30.0"),
-                          ("browser on front end 1.58.1", "", "0.30.0")]),
+            (
+                "soak",
+                [],
+                [
+                    ("comfyui on 0.18.2", "", "0.18.2"),
+                    ("comfyui on 0.24.0", "", "0.24.0"),
+                    ("pure", "", "0.30.0"),
+                    ("comfyui", "", "0.30.0"),
+                    ("browser", "", "0.30.0"),
+                    ("browser on front end 1.58.1", "", "0.30.0"),
+                ],
+            ),
         ],
     )
     def test_plans(self, tier: str | None, paths: list[str], expected: list[tuple[str, str, str]]) -> None:
@@ -131,17 +148,27 @@ class TestTiers:
         assert found.line() == "tier browser: FAILED (0 passed, 0 failed, 0 skipped in 0 s): no network"
 
     @pytest.mark.parametrize("code", [0, 1])
-    def test_the_exit_code(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int) -> None:
+    def test_the_exit_code(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+    ) -> None:
         outcome = tiers.Outcome("pure", 3, 0, 1, 61.0, "bad" if code else "")
         monkeypatch.setattr(tiers, "run_job", lambda job, rest: outcome)
         assert main(["test", "--tier", "pure"]) == code
         (line,) = capsys.readouterr().out.splitlines()
-        assert line == ["tier pure: passed (3 passed, 0 failed, 1 skipped in 1 min 01 s)",
-                        "tier pure: FAILED (3 passed, 0 failed, 1 skipped in 1 min 01 s): bad"][code]
+        assert (
+            line
+            == [
+                "tier pure: passed (3 passed, 0 failed, 1 skipped in 1 min 01 s)",
+                "tier pure: FAILED (3 passed, 0 failed, 1 skipped in 1 min 01 s): bad",
+            ][code]
+        )
 
 
 class TestSoakRecord:
-    OUTCOMES = (tiers.Outcome("comfyui on 0.18.2", 5, 0, 1, 61.0), tiers.Outcome("pure", 1, 2, 0, 3.0, "ruff found faults"))
+    OUTCOMES = (
+        tiers.Outcome("comfyui on 0.18.2", 5, 0, 1, 61.0),
+        tiers.Outcome("pure", 1, 2, 0, 3.0, "ruff found faults"),
+    )
 
     def test_written_and_replaced(self, tmp_path: Path) -> None:
         file = tmp_path / "benchmarks" / "RESULTS.md"
@@ -158,7 +185,6 @@ class TestSoakRecord:
         assert "old" not in text
         assert text.index("## Local\n\nfast\n") < text.index("## Soak") < text.index("## Remote\n\nslow\n")
 
-
     def test_what_tests_recorded_is_kept(self, tmp_path: Path) -> None:
         report = tmp_path / "report.xml"
         report.write_text(
@@ -172,16 +198,26 @@ class TestSoakRecord:
         assert soak.section([outcome]).endswith("| passed |\n\n- comfyui, test_kills: unknown 2\n")
 
 
-GOOD = {"ratio": {"value": 1.01, "aim": "<= 1.02", "unit": ""}, "import": {"value": 200, "aim": "<= 150", "unit": "ms"},
-        "free": {"value": 3, "aim": None, "unit": "s"}}
+GOOD = {
+    "ratio": {"value": 1.01, "aim": "<= 1.02", "unit": ""},
+    "import": {"value": 200, "aim": "<= 150", "unit": "ms"},
+    "free": {"value": 3, "aim": None, "unit": "s"},
+}
 
 
 class TestBench:
     @pytest.mark.parametrize(
         ("value", "aim", "found"),
         [
-            (1.02, "<= 1.02", "met"), (1.03, "<= 1.02", "missed"), (5, ">= 4", "met"), (5, "< 5", "missed"),
-            (6, "> 5", "met"), (0.0, "= 0", "met"), (5, None, ""), (5, "small", ""), (None, "<= 1", ""),
+            (1.02, "<= 1.02", "met"),
+            (1.03, "<= 1.02", "missed"),
+            (5, ">= 4", "met"),
+            (5, "< 5", "missed"),
+            (6, "> 5", "met"),
+            (0.0, "= 0", "met"),
+            (5, None, ""),
+            (5, "small", ""),
+            (None, "<= 1", ""),
         ],
     )
     def test_aims(self, value: object, aim: object, found: str) -> None:
@@ -189,7 +225,10 @@ class TestBench:
 
     def test_the_table(self) -> None:
         assert bench.table(GOOD).splitlines() == [
-            "figure  value   aim", "ratio   1.01    <= 1.02  met", "import  200 ms  <= 150   missed", "free    3 s"
+            "figure  value   aim",
+            "ratio   1.01    <= 1.02  met",
+            "import  200 ms  <= 150   missed",
+            "free    3 s",
         ]
 
     @pytest.mark.parametrize(

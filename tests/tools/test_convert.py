@@ -30,8 +30,15 @@ INFO: dict[str, Any] = {
         "input_order": {"required": ["model", "seed", "steps", "name"], "optional": ["note", "flag"]},
         "output": ["LATENT"],
     },
-    "Model": {"input": {"required": {"file": ["COMBO", {"options": ["x", "y"], "control_after_generate": True}],
-                                     "scale": ["FLOAT", {"default": 1.5}]}}, "output": ["MODEL"]},
+    "Model": {
+        "input": {
+            "required": {
+                "file": ["COMBO", {"options": ["x", "y"], "control_after_generate": True}],
+                "scale": ["FLOAT", {"default": 1.5}],
+            }
+        },
+        "output": ["MODEL"],
+    },
     "Scale": {
         "input": {"required": {"image": ["IMAGE"], "factor": ["FLOAT", {"default": 1.0}], "mask": ["MASK"]}},
         "output": ["IMAGE"],
@@ -48,8 +55,19 @@ INFO: dict[str, Any] = {
     },
     "Mix": {
         "input": {
-            "required": {"images": ["COMFY_AUTOGROW_V3", {"template": {
-                "input": {"required": {"image": ["IMAGE", {}]}}, "prefix": "image", "min": 1, "max": 5}}]},
+            "required": {
+                "images": [
+                    "COMFY_AUTOGROW_V3",
+                    {
+                        "template": {
+                            "input": {"required": {"image": ["IMAGE", {}]}},
+                            "prefix": "image",
+                            "min": 1,
+                            "max": 5,
+                        }
+                    },
+                ]
+            },
             "optional": {"pad": ["STRING", {"default": "1"}], "weights": ["MIX_WEIGHTS", {}]},
         },
         "output": ["IMAGE_MIX"],
@@ -58,19 +76,35 @@ INFO: dict[str, Any] = {
         "input": {
             "required": {
                 "model": ["MODEL"],
-                "method": ["COMFY_DYNAMICCOMBO_V3", {"options": [
-                    {"key": "auto", "inputs": {"required": {}}},
-                    {"key": "mixer", "inputs": {
-                        "required": {"power": ["FLOAT", {"default": 2.0}], "seed": ["INT", {}], "extra": ["IMAGE"]},
-                        "optional": {"deep": ["STRING", {"default": "d"}]}}},
-                ]}],
+                "method": [
+                    "COMFY_DYNAMICCOMBO_V3",
+                    {
+                        "options": [
+                            {"key": "auto", "inputs": {"required": {}}},
+                            {
+                                "key": "mixer",
+                                "inputs": {
+                                    "required": {
+                                        "power": ["FLOAT", {"default": 2.0}],
+                                        "seed": ["INT", {}],
+                                        "extra": ["IMAGE"],
+                                    },
+                                    "optional": {"deep": ["STRING", {"default": "d"}]},
+                                },
+                            },
+                        ]
+                    },
+                ],
                 "strength": ["FLOAT", {"default": 1.0}],
             }
         },
         "output": ["IMAGE"],
     },
     "Box": {"input": {"required": {"box": ["BOUNDING_BOX", {}], "after": ["INT", {}]}}, "output": ["INT"]},
-    "Own": {"input": {"required": {"pad": ["MY_PAD", {"default": "1, 1"}], "link": ["MY_LINK"]}}, "output": ["MY_LINK"]},
+    "Own": {
+        "input": {"required": {"pad": ["MY_PAD", {"default": "1, 1"}], "link": ["MY_LINK"]}},
+        "output": ["MY_LINK"],
+    },
 }
 
 
@@ -78,9 +112,19 @@ def node(identity: Any, kind: str, values: Any = (), inputs: Any = (), mode: int
     """A node as saved. Inputs are (name, type, link) or (name, type, link, widget)."""
     slots = []
     for name, slot_type, link, *widget in inputs:
-        slots.append({"name": name, "type": slot_type, "link": link, **({"widget": {"name": widget[0]}} if widget else {})})
+        slots.append(
+            {"name": name, "type": slot_type, "link": link, **({"widget": {"name": widget[0]}} if widget else {})}
+        )
     values = list(values) if isinstance(values, tuple) else values
-    return {"id": identity, "type": kind, "mode": mode, "inputs": slots, "outputs": [], "widgets_values": values, **more}
+    return {
+        "id": identity,
+        "type": kind,
+        "mode": mode,
+        "inputs": slots,
+        "outputs": [],
+        "widgets_values": values,
+        **more,
+    }
 
 
 def flow(nodes: list[dict[str, Any]], links: list[Any] = [], **more: Any) -> dict[str, Any]:  # noqa: B006
@@ -99,21 +143,33 @@ class TestWidgets:
     @pytest.mark.parametrize(
         ("kind", "values", "expected"),
         [
-            ("Sampler", [7, "fixed", 30, "ddim", "hi", True],
-             {"seed": 7, "steps": 30, "name": "ddim", "note": "hi", "flag": True}),
+            (
+                "Sampler",
+                [7, "fixed", 30, "ddim", "hi", True],
+                {"seed": 7, "steps": 30, "name": "ddim", "note": "hi", "flag": True},
+            ),
             ("Sampler", [7, "fixed"], {"seed": 7, "steps": 20, "name": "euler", "note": "none", "flag": False}),
             ("Sampler", [], {"seed": 0, "steps": 20, "name": "euler", "note": "none", "flag": False}),
-            ("Sampler", {"steps": 3, "note": "n"},
-             {"seed": 0, "steps": 3, "name": "euler", "note": "n", "flag": False}),
+            (
+                "Sampler",
+                {"steps": 3, "note": "n"},
+                {"seed": 0, "steps": 3, "name": "euler", "note": "n", "flag": False},
+            ),
             ("Model", ["y", "randomize", "", 0.5], {"file": "y", "scale": 0.5}),
             ("Load", ["b.png", "image"], {"image": "b.png"}),
             ("Forced", [5, 6], {"kept": 6}),
             ("Forced", [6], {"kept": 6}),
             ("Local", ["auto", 0.7], {"method": "auto", "strength": 0.7}),
-            ("Local", ["mixer", 3.0, 9, "e", 0.7],
-             {"method": "mixer", "method.power": 3.0, "method.seed": 9, "method.deep": "e", "strength": 0.7}),
-            ("Local", ["mixer"],
-             {"method": "mixer", "method.power": 2.0, "method.seed": 0, "method.deep": "d", "strength": 1.0}),
+            (
+                "Local",
+                ["mixer", 3.0, 9, "e", 0.7],
+                {"method": "mixer", "method.power": 3.0, "method.seed": 9, "method.deep": "e", "strength": 0.7},
+            ),
+            (
+                "Local",
+                ["mixer"],
+                {"method": "mixer", "method.power": 2.0, "method.seed": 0, "method.deep": "d", "strength": 1.0},
+            ),
             ("Mix", ["0.5, 0.7"], {"pad": "0.5, 0.7"}),
             ("Box", [{"x": 1}, 1, 0, 5, 5, 9], {"box": {"x": 1}, "after": 9}),
             ("Own", ["0.5, 1"], {"pad": "0.5, 1"}),
@@ -133,13 +189,20 @@ class TestWidgets:
 
     def test_autogrow_links_keep_their_dotted_names(self) -> None:
         nodes = [
-            node(1, "Load", ["a.png"]), node(2, "Load", ["b.png"]),
-            node(3, "Mix", ["1, 0.5"], [("images.image0", "IMAGE", 1), ("images.image1", "IMAGE", 2),
-                                        ("images.image2", "IMAGE", None)]),
+            node(1, "Load", ["a.png"]),
+            node(2, "Load", ["b.png"]),
+            node(
+                3,
+                "Mix",
+                ["1, 0.5"],
+                [("images.image0", "IMAGE", 1), ("images.image1", "IMAGE", 2), ("images.image2", "IMAGE", None)],
+            ),
         ]
         links = [[1, 1, 0, 3, 0, "IMAGE"], [2, 2, 0, 3, 1, "IMAGE"]]
         assert inputs_of(sent(flow(nodes, links)), "3") == {
-            "pad": "1, 0.5", "images.image0": ["1", 0], "images.image1": ["2", 0]
+            "pad": "1, 0.5",
+            "images.image0": ["1", 0],
+            "images.image1": ["2", 0],
         }
 
     def test_class_and_title(self) -> None:
@@ -211,14 +274,22 @@ def link(identity: int, origin: int, origin_slot: int, target: int, target_slot:
     return dict(zip(keys, (identity, origin, origin_slot, target, target_slot, "*"), strict=True))
 
 
-def subgraph(identity: str, nodes: list[Any], links: list[Any], inputs: list[Any], outputs: list[Any]) -> dict[str, Any]:
+def subgraph(
+    identity: str, nodes: list[Any], links: list[Any], inputs: list[Any], outputs: list[Any]
+) -> dict[str, Any]:
     """A definition; inputs and outputs are (name, type, link ids)."""
 
     def slots(rows: list[Any]) -> list[dict[str, Any]]:
         return [{"id": name, "name": name, "type": kind, "linkIds": ids} for name, kind, ids in rows]
 
-    return {"id": identity, "name": identity, "nodes": nodes, "links": links,
-            "inputs": slots(inputs), "outputs": slots(outputs)}
+    return {
+        "id": identity,
+        "name": identity,
+        "nodes": nodes,
+        "links": links,
+        "inputs": slots(inputs),
+        "outputs": slots(outputs),
+    }
 
 
 SCALER = subgraph(
@@ -266,9 +337,13 @@ class TestSubgraphs:
         assert inputs_of(sent(workflow), "2:7")["factor"] == ["4", 0]
 
     def test_a_widget_shown_without_an_input_of_its_own(self) -> None:
-        bare = subgraph("bare", [node(7, "Scale", [2.0], [("image", "IMAGE", 1)])],
-                        [link(1, -10, 0, 7, 0), link(3, 7, 0, -20, 0)], [("picture", "IMAGE", [1])],
-                        [("IMAGE", "IMAGE", [3])])
+        bare = subgraph(
+            "bare",
+            [node(7, "Scale", [2.0], [("image", "IMAGE", 1)])],
+            [link(1, -10, 0, 7, 0), link(3, 7, 0, -20, 0)],
+            [("picture", "IMAGE", [1])],
+            [("IMAGE", "IMAGE", [3])],
+        )
         host = node(2, "bare", [6.0], [("picture", "IMAGE", 1)], properties={"proxyWidgets": [["7", "factor"]]})
         workflow = {**chain(host), "definitions": {"subgraphs": [bare]}}
         assert inputs_of(sent(workflow), "2:7")["factor"] == 6.0

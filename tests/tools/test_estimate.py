@@ -16,26 +16,56 @@ IMAGE = ["IMAGE", {}]
 INFO: dict[str, Any] = {
     "LoadImage": {"input": {"required": {"image": [["a.png"], {"image_upload": True}]}}, "output": ["IMAGE", "MASK"]},
     "SaveImage": {"input": {"required": {"images": IMAGE}}, "output": [], "output_node": True},
-    "ImageMixerMix": {"output": ["IMAGE_MIX"], "input": {
-        "required": {"images": ["COMFY_AUTOGROW_V3", {"template": {
-            "input": {"required": {"image": IMAGE}}, "prefix": "image", "min": 1, "max": 9}}]},
-        "optional": {"pad": ["STRING", {}], "weights": ["MIX_WEIGHTS"], "mix": ["IMAGE_MIX"]}}},
-    "ImageMixerAddText": {"output": ["IMAGE_MIX"], "input": {
-        "required": {"text": ["STRING", {}]}, "optional": {"mix": ["IMAGE_MIX"]}}},
+    "ImageMixerMix": {
+        "output": ["IMAGE_MIX"],
+        "input": {
+            "required": {
+                "images": [
+                    "COMFY_AUTOGROW_V3",
+                    {"template": {"input": {"required": {"image": IMAGE}}, "prefix": "image", "min": 1, "max": 9}},
+                ]
+            },
+            "optional": {"pad": ["STRING", {}], "weights": ["MIX_WEIGHTS"], "mix": ["IMAGE_MIX"]},
+        },
+    },
+    "ImageMixerAddText": {
+        "output": ["IMAGE_MIX"],
+        "input": {"required": {"text": ["STRING", {}]}, "optional": {"mix": ["IMAGE_MIX"]}},
+    },
     "ImageMixerWeights": {"output": ["MIX_WEIGHTS", "STRING"], "input": {"required": {"text": ["STRING", {}]}}},
-    "ImageMixerBlendWeights": {"output": ["MIX_WEIGHTS"], "input": {
-        "optional": {"variants": ["INT", {"default": 8, "min": 1, "max": 4096}]}}},
-    "ImageMixerSweepWeights": {"output": ["MIX_WEIGHTS"], "input": {"optional": {
-        "ingredients": ["INT", {"default": 2}], "pattern": [["ramp", "simplex", "one at a time", "random"], {}],
-        "variants": ["INT", {"default": 8}]}}},
-    "ImageMixerRecipe": {"output": ["MIX_RECIPE"], "input": {"required": {
-        "mix": ["IMAGE_MIX"], "seed": ["INT", {}], "samples": ["INT", {"default": 1, "min": 1}]}}},
-    "ImageMixerSeedSequence": {"output": ["INT"], "output_is_list": [True],
-                               "input": {"optional": {"count": ["INT", {"default": 4}]}}},
-    "ImageMixerLocal": {"output": ["IMAGE", "LATENT", "STRING"], "input": {
-        "required": {"recipe": ["MIX_RECIPE"]}, "optional": {"fallback": ["IMAGE", {"lazy": True}]}}},
-    "ImageMixerRemote": {"output": ["IMAGE", "STRING"], "input": {
-        "required": {"recipe": ["MIX_RECIPE"]}, "optional": {"fallback": ["IMAGE", {"lazy": True}]}}},
+    "ImageMixerBlendWeights": {
+        "output": ["MIX_WEIGHTS"],
+        "input": {"optional": {"variants": ["INT", {"default": 8, "min": 1, "max": 4096}]}},
+    },
+    "ImageMixerSweepWeights": {
+        "output": ["MIX_WEIGHTS"],
+        "input": {
+            "optional": {
+                "ingredients": ["INT", {"default": 2}],
+                "pattern": [["ramp", "simplex", "one at a time", "random"], {}],
+                "variants": ["INT", {"default": 8}],
+            }
+        },
+    },
+    "ImageMixerRecipe": {
+        "output": ["MIX_RECIPE"],
+        "input": {
+            "required": {"mix": ["IMAGE_MIX"], "seed": ["INT", {}], "samples": ["INT", {"default": 1, "min": 1}]}
+        },
+    },
+    "ImageMixerSeedSequence": {
+        "output": ["INT"],
+        "output_is_list": [True],
+        "input": {"optional": {"count": ["INT", {"default": 4}]}},
+    },
+    "ImageMixerLocal": {
+        "output": ["IMAGE", "LATENT", "STRING"],
+        "input": {"required": {"recipe": ["MIX_RECIPE"]}, "optional": {"fallback": ["IMAGE", {"lazy": True}]}},
+    },
+    "ImageMixerRemote": {
+        "output": ["IMAGE", "STRING"],
+        "input": {"required": {"recipe": ["MIX_RECIPE"]}, "optional": {"fallback": ["IMAGE", {"lazy": True}]}},
+    },
     "EmptyLatentImage": {"output": ["LATENT"], "input": {"optional": {"batch_size": ["INT", {"default": 1}]}}},
     "RepeatLatentBatch": {"output": ["LATENT"], "input": {"required": {"samples": ["LATENT"], "amount": ["INT", {}]}}},
     "KSampler": {"output": ["LATENT"], "input": {"required": {"latent_image": ["LATENT"], "seed": ["INT", {}]}}},
@@ -78,13 +108,35 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "one at a time", "ingredients": 3}), 3, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "ramp", "variants": 6}), 6, 0),
     # Mixes in a row: all that have several rows have as many.
-    (recipe(recipe={"mix": ["text", 0]}, text={"kind": "ImageMixerAddText", "text": "x", "mix": ["mix", 0]},
-            mix=TO_WEIGHTS, w=BLEND), 5, 0),
-    (recipe(mix={"mix": ["first", 0]}, first={"kind": "ImageMixerMix", "images.image0": ["load", 0], **TO_WEIGHTS},
-            w=BLEND), 5, 0),
+    (
+        recipe(
+            recipe={"mix": ["text", 0]},
+            text={"kind": "ImageMixerAddText", "text": "x", "mix": ["mix", 0]},
+            mix=TO_WEIGHTS,
+            w=BLEND,
+        ),
+        5,
+        0,
+    ),
+    (
+        recipe(
+            mix={"mix": ["first", 0]},
+            first={"kind": "ImageMixerMix", "images.image0": ["load", 0], **TO_WEIGHTS},
+            w=BLEND,
+        ),
+        5,
+        0,
+    ),
     # A list of seeds runs the recipe, and all behind it, once for each.
-    (recipe("ImageMixerRemote", recipe={"seed": ["s", 0], "samples": 2}, s={"kind": "ImageMixerSeedSequence",
-                                                                            "count": 3}), 6, 6),
+    (
+        recipe(
+            "ImageMixerRemote",
+            recipe={"seed": ["s", 0], "samples": 2},
+            s={"kind": "ImageMixerSeedSequence", "count": 3},
+        ),
+        6,
+        6,
+    ),
     (recipe(recipe={"seed": ["s", 0]}, s={"kind": "ImageMixerSeedSequence"}), 4, 0),
     # Both engines, one as the other's fallback: at most both.
     (recipe(engine={"fallback": ["other", 0]}, other={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 2, 1),
@@ -96,17 +148,48 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
     (recipe(engine={"recipe": ["n", 0]}, n={"kind": "Any"}), None, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": ["n", 0]}, n={"kind": "Any"}), None, 0),
     # Core's samplers.
-    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
+    (
+        recipe(
+            save={"images": ["d", 0]},
+            d={"kind": "VAEDecode", "samples": ["k", 0]},
             k={"kind": "KSampler", "latent_image": ["e", 0], "seed": 1},
-            e={"kind": "EmptyLatentImage", "batch_size": 4}), 4, 0),
-    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
+            e={"kind": "EmptyLatentImage", "batch_size": 4},
+        ),
+        4,
+        0,
+    ),
+    (
+        recipe(
+            save={"images": ["d", 0]},
+            d={"kind": "VAEDecode", "samples": ["k", 0]},
             k={"kind": "KSampler", "latent_image": ["r", 0], "seed": ["s", 0]},
-            r={"kind": "RepeatLatentBatch", "samples": ["e", 0], "amount": 3}, e={"kind": "EmptyLatentImage"},
-            s={"kind": "ImageMixerSeedSequence", "count": 2}), 6, 0),
-    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
-            k={"kind": "KSampler", "latent_image": ["engine", 1], "seed": 1}, recipe={"samples": 2}), 4, 0),
-    (recipe(save={"images": ["d", 0]}, d={"kind": "VAEDecode", "samples": ["k", 0]},
-            k={"kind": "KSampler", "latent_image": ["n", 0], "seed": 1}, n={"kind": "Any"}), None, 0),
+            r={"kind": "RepeatLatentBatch", "samples": ["e", 0], "amount": 3},
+            e={"kind": "EmptyLatentImage"},
+            s={"kind": "ImageMixerSeedSequence", "count": 2},
+        ),
+        6,
+        0,
+    ),
+    (
+        recipe(
+            save={"images": ["d", 0]},
+            d={"kind": "VAEDecode", "samples": ["k", 0]},
+            k={"kind": "KSampler", "latent_image": ["engine", 1], "seed": 1},
+            recipe={"samples": 2},
+        ),
+        4,
+        0,
+    ),
+    (
+        recipe(
+            save={"images": ["d", 0]},
+            d={"kind": "VAEDecode", "samples": ["k", 0]},
+            k={"kind": "KSampler", "latent_image": ["n", 0], "seed": 1},
+            n={"kind": "Any"},
+        ),
+        None,
+        0,
+    ),
     # What no output needs is not run.
     (recipe(spare={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 1, 0),
 ]
@@ -145,13 +228,19 @@ def test_simplex_is_the_finest_lattice(ingredients: int) -> None:
     ("change", "problem"),
     [
         ({"engine": {"recipe": None}}, "node engine (ImageMixerLocal), input recipe: is required but has neither"),
-        ({"save": {"images": ["recipe", 0]}}, "input images: takes IMAGE, but node recipe (ImageMixerRecipe) gives MIX_R"),
+        (
+            {"save": {"images": ["recipe", 0]}},
+            "input images: takes IMAGE, but node recipe (ImageMixerRecipe) gives MIX_R",
+        ),
         ({"save": {"images": ["engine", 9]}}, "is linked to output 9 of node engine (ImageMixerLocal), which has 3"),
         ({"save": {"images": ["gone", 0]}}, "is linked to node gone, which is not there"),
         ({"save": {"images": "a.png"}}, "takes a link of type IMAGE, not 'a.png'"),
         ({"recipe": {"samples": 0}}, "node recipe (ImageMixerRecipe), input samples: 0 must be at least 1"),
         ({"recipe": {"samples": "many"}}, "'many' is no number"),
-        ({"mix": TO_WEIGHTS, "w": {"kind": "ImageMixerSweepWeights", "pattern": "spiral"}}, "'spiral' is not one of its"),
+        (
+            {"mix": TO_WEIGHTS, "w": {"kind": "ImageMixerSweepWeights", "pattern": "spiral"}},
+            "'spiral' is not one of its",
+        ),
         ({"mix": {"images.image0": None}}, "input images.image0: is required"),
         ({"spare": {"kind": "Missing"}}, "node spare (Missing): the server has no node class Missing"),
         ({"mix": {"mix": ["mix", 0]}}, "linked in a circle"),

@@ -38,9 +38,15 @@ def test_only_the_subtree_is_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("../evil.py", b"x"), ("/tmp/evil.py", b"x"), (INSIDE + "../../../../evil.py", b"x"),
-        (INSIDE + "a/../../evil.py", b"x"), ("C:/evil.py", b"x"), (INSIDE + "..\\evil.py", b"x"),
-        (INSIDE + "link", tarfile.SYMTYPE), (INSIDE + "hard", tarfile.LNKTYPE), (INSIDE + "dev", tarfile.CHRTYPE),
+        ("../evil.py", b"x"),
+        ("/tmp/evil.py", b"x"),
+        (INSIDE + "../../../../evil.py", b"x"),
+        (INSIDE + "a/../../evil.py", b"x"),
+        ("C:/evil.py", b"x"),
+        (INSIDE + "..\\evil.py", b"x"),
+        (INSIDE + "link", tarfile.SYMTYPE),
+        (INSIDE + "hard", tarfile.LNKTYPE),
+        (INSIDE + "dev", tarfile.CHRTYPE),
     ],
 )
 def test_an_archive_with_anything_odd_is_refused_whole(tmp_path: Path, name: str, content: bytes) -> None:
@@ -53,7 +59,9 @@ def test_an_archive_with_anything_odd_is_refused_whole(tmp_path: Path, name: str
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "folder"]
 
 
-@pytest.mark.parametrize(("content", "problem"), [(b"not an archive", "could not be unpacked"), (None, "has no vendor")])
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"not an archive", "could not be unpacked"), (None, "has no vendor")]
+)
 def test_a_broken_or_wrong_archive(tmp_path: Path, content: bytes | None, problem: str) -> None:
     archive = tar(tmp_path / "a.tar.gz", ("sdist-1/setup.py", b"x"))
     if content:
@@ -74,10 +82,23 @@ def test_a_truncated_archive_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "safe"),
     [
-        ("a_00001_.png", "a_00001_.png"), ("../../a.png", "a.png"), ("..\\..\\a.png", "a.png"), ("/etc/passwd", "passwd"),
-        ("C:\\x\\a.png", "a.png"), ("c:a.png", "c_a.png"), ("..", "file"), (".", "file"), ("", "file"), ("a/", "file"),
-        ("a\0b\n.png", "a_b_.png"), ("NUL", "_NUL"), ("com1.png", "_com1.png"), (".bashrc", "bashrc"),
-        ("x" * 500 + ".png", "x" * 146 + ".png"), ("bild ä.png", "bild ä.png"), ('a"<>|?*.png', "a______.png"),
+        ("a_00001_.png", "a_00001_.png"),
+        ("../../a.png", "a.png"),
+        ("..\\..\\a.png", "a.png"),
+        ("/etc/passwd", "passwd"),
+        ("C:\\x\\a.png", "a.png"),
+        ("c:a.png", "c_a.png"),
+        ("..", "file"),
+        (".", "file"),
+        ("", "file"),
+        ("a/", "file"),
+        ("a\0b\n.png", "a_b_.png"),
+        ("NUL", "_NUL"),
+        ("com1.png", "_com1.png"),
+        (".bashrc", "bashrc"),
+        ("x" * 500 + ".png", "x" * 146 + ".png"),
+        ("bild ä.png", "bild ä.png"),
+        ('a"<>|?*.png', "a______.png"),
     ],
 )
 def test_names_from_a_server(name: str, safe: str) -> None:

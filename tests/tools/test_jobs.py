@@ -45,14 +45,32 @@ def test_a_plain_python_is_enough(tmp_path: Path) -> None:
     """-S leaves out every installed package, -I the environment: no requests, no torch, no ComfyUI."""
     journal(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(ROOT / "tools" / "comfy.py"), "jobs", "--user-directory", str(tmp_path), "--by", "run"],
-        capture_output=True, text=True, encoding="utf-8", check=False, cwd=tmp_path, env={**os.environ, "PYTHONUTF8": "1"},
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            str(ROOT / "tools" / "comfy.py"),
+            "jobs",
+            "--user-directory",
+            str(tmp_path),
+            "--by",
+            "run",
+        ],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUTF8": "1"},
     )
     assert (done.returncode, done.stderr.strip()) == (0, f"Reading {tmp_path / '__image_mixer' / 'journal.sqlite'}")
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["run", "begun", "paid", "jobs", "images", "delivered", "missing", "may", "be", "paid"]
     assert [line.split()[-5:] for line in lines if line.startswith(("four images a job", "unknown", "total"))] == [
-        ["4", "12", "12", "0", "0"], ["0", "0", "0", "0", "1"], ["21", "29", "26", "3", "1"]]
+        ["4", "12", "12", "0", "0"],
+        ["0", "0", "0", "0", "1"],
+        ["21", "29", "26", "3", "1"],
+    ]
     assert lines[-1].startswith("3 images are paid for and not here and 1 job may be paid for: queue the graph again")
 
 
@@ -61,7 +79,9 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(out)
     assert told["total"] == {"paid_jobs": 21, "images": 29, "delivered": 26, "missing": 3, "may_be_paid_jobs": 1}
     assert [(one["name"], one["paid_jobs"]) for one in told["groups"]] == [
-        ("modelslab.com", 15), ("stablediffusionapi.com", 6)]
+        ("modelslab.com", 15),
+        ("stablediffusionapi.com", 6),
+    ]
     assert told["advice"] and told["journal"].endswith("journal.sqlite") and CANARY not in out
 
 
@@ -96,14 +116,21 @@ def test_an_export_has_a_row_for_each_attempt_and_nothing_private(
     assert (str(four["images_wanted"]), str(four["images_delivered"]), four["identity"]) == ("4", "4", "efc387e9508c")
 
 
-@pytest.mark.parametrize(("arguments", "code", "line"), [
-    (["--user-directory", "none"], 1, "error: There is no journal at "),
-    (["--base", "empty"], 1, "error: The journal "),
-    (["--user-directory", "empty/user", "--export", "x.xlsx"], 2, "name a file that ends in .csv or .json"),
-    (["--base", "good", "--export", "none/x.csv"], 1, "x.csv cannot be written"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["--user-directory", "none"], 1, "error: There is no journal at "),
+        (["--base", "empty"], 1, "error: The journal "),
+        (["--user-directory", "empty/user", "--export", "x.xlsx"], 2, "name a file that ends in .csv or .json"),
+        (["--base", "good", "--export", "none/x.csv"], 1, "x.csv cannot be written"),
+    ],
+)
 def test_what_cannot_be_done_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
     line: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,17 +151,24 @@ class TestWhichJournal:
 
     def found(self, **options: str) -> Path:
         names = ("user_directory", "base", "comfyui")
-        return jobs.find_journal(argparse.Namespace(**{name: Path(options[name]) if name in options else None for name in names}))
+        return jobs.find_journal(
+            argparse.Namespace(**{name: Path(options[name]) if name in options else None for name in names})
+        )
 
-    @pytest.mark.parametrize(("options", "expected"), [
-        ({"user_directory": "u", "base": "b", "comfyui": "c"}, "u"),
-        ({"base": "b", "comfyui": "c"}, "b/user"),
-        ({"comfyui": "c"}, "c/user"),
-    ])
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"user_directory": "u", "base": "b", "comfyui": "c"}, "u"),
+            ({"base": "b", "comfyui": "c"}, "b/user"),
+            ({"comfyui": "c"}, "c/user"),
+        ],
+    )
     def test_the_narrowest_option_counts(self, tmp_path: Path, options: dict[str, str], expected: str) -> None:
         assert self.found(**options) == tmp_path / expected / "__image_mixer" / "journal.sqlite"
 
-    def test_without_one_it_says_which_of_several_is_read(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_without_one_it_says_which_of_several_is_read(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with pytest.raises(ToolError, match="no journal was found: name your ComfyUI"):
             self.found()
         around = journal(tmp_path / "around" / "user") / "__image_mixer" / "journal.sqlite"

@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py") if ".git" not in p.parts))
+@pytest.mark.parametrize(
+    "path", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py") if ".git" not in p.parts)
+)
 def test_sources_can_be_read_with_windows_own_encoding(path: str) -> None:
     (ROOT / path).read_text(encoding="utf-8").encode("cp1252")
 
@@ -42,4 +44,4 @@ def test_a_workflow_has_its_picture_and_nothing_private(path: Path) -> None:
     assert path.with_suffix(".jpg").is_file()
     text = path.read_text(encoding="utf-8")
     json.loads(text)
-    assert not re.search(r'/home/|/root/|/Users/|[A-Z]:\\\\|api[ _-]?key|file://', text, re.IGNORECASE)
+    assert not re.search(r"/home/|/root/|/Users/|[A-Z]:\\\\|api[ _-]?key|file://", text, re.IGNORECASE)

@@ -69,7 +69,9 @@ def test_json(tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
     assert told.pop("seconds") >= 0
     assert told.pop("prompt_id").startswith("prompt-")
     assert told == {
-        "images": [str(tmp_path / "out" / "evil.png")], "texts": [{"node": "4", "text": "set"}], "error": None
+        "images": [str(tmp_path / "out" / "evil.png")],
+        "texts": [{"node": "4", "text": "set"}],
+        "error": None,
     }
 
 
@@ -100,7 +102,12 @@ def test_a_local_picture_is_uploaded(tmp_path: Path, server: Server) -> None:
         (api("Boom"), (), 1, "error: node 4 (The end): it broke in two lines"),
         (api("Bad"), (), 1, "error: node 4 (The end), input value: Value not in list: value: 'x'"),
         (api("Vanish"), (), 1, "error: the prompt is no longer in the server's queue"),
-        (UI | {"nodes": [{**UI["nodes"][0], "type": "Gone"}]}, (), 2, "error: node 4: the server has no node class Gone"),
+        (
+            UI | {"nodes": [{**UI["nodes"][0], "type": "Gone"}]},
+            (),
+            2,
+            "error: node 4: the server has no node class Gone",
+        ),
         (api(), ("--set", "5.value=1"), 2, "error: --set: no node has the id, title or class '5'"),
         ("{", (), 2, "is no JSON"),
         ("[]", (), 2, "is no ComfyUI workflow"),
@@ -109,8 +116,13 @@ def test_a_local_picture_is_uploaded(tmp_path: Path, server: Server) -> None:
     ],
 )
 def test_failures(
-    tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str],
-    workflow: Any, more: tuple[str, ...], code: int, line: str,
+    tmp_path: Path,
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    workflow: Any,
+    more: tuple[str, ...],
+    code: int,
+    line: str,
 ) -> None:
     assert run(tmp_path, server, workflow, *more) == code
     printed = capsys.readouterr()
@@ -151,8 +163,12 @@ def test_dry_run_queues_nothing(tmp_path: Path, server: Server, capsys: pytest.C
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_stops_the_prompt(tmp_path: Path, server: Server, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        [*COMMAND, written(tmp_path, api("Slow")), "--server", server.url], cwd=tmp_path,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUTF8": "1"},
+        [*COMMAND, written(tmp_path, api("Slow")), "--server", server.url],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUTF8": "1"},
         # A shell starts what it runs in the background deaf to Ctrl-C, and that is inherited.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )

@@ -71,9 +71,13 @@ def builder(cache: Path, programs: Programs) -> Builder:
 
 
 ALL = [
-    "making a virtual environment", "installing PyTorch", "fetching ComfyUI 0.30.0",
-    "making a virtual environment", "installing the test tools",
-    "making a virtual environment", "installing what ComfyUI 0.30.0 requires",
+    "making a virtual environment",
+    "installing PyTorch",
+    "fetching ComfyUI 0.30.0",
+    "making a virtual environment",
+    "installing the test tools",
+    "making a virtual environment",
+    "installing what ComfyUI 0.30.0 requires",
 ]
 
 

@@ -279,7 +279,11 @@ class TestTheLink:
 
 @pytest.mark.parametrize(
     ("given", "url"),
-    [("127.0.0.1:8188", "http://127.0.0.1:8188"), ("https://h/comfy/", "https://h/comfy"), ("http://[::1]:1", "http://[::1]:1")],
+    [
+        ("127.0.0.1:8188", "http://127.0.0.1:8188"),
+        ("https://h/comfy/", "https://h/comfy"),
+        ("http://[::1]:1", "http://[::1]:1"),
+    ],
 )
 def test_addresses(given: str, url: str) -> None:
     assert Client(given).url == url

@@ -13,15 +13,38 @@ from image_mixer.tools.comfy_tool.settings import apply_settings
 INFO: dict[str, Any] = {
     "LoadImage": {"input": {"required": {"image": [["there.png"], {"image_upload": True}]}}},
     "Text": {"input": {"required": {"text": ["STRING", {}], "pad.x": ["STRING", {}]}}},
-    "Sampler": {"input": {"required": {
-        "model": ["MODEL"], "steps": ["INT", {"min": 1, "max": 50}], "cfg": ["FLOAT", {"min": 0}],
-        "name": [["euler", "ddim"]], "on": ["BOOLEAN"], "many": ["COMBO", {"options": ["a", "b"], "multi_select": True}],
-        "method": ["COMFY_DYNAMICCOMBO_V3", {"options": [
-            {"key": "auto", "inputs": {}}, {"key": "mixer", "inputs": {"required": {"power": ["INT", {}]}}}]}],
-        "curve": ["CURVE", {}],
-    }}},
-    "Mix": {"input": {"required": {"images": ["COMFY_AUTOGROW_V3", {"template": {
-        "input": {"required": {"image": ["IMAGE"]}}, "prefix": "image", "min": 1}}]}}},
+    "Sampler": {
+        "input": {
+            "required": {
+                "model": ["MODEL"],
+                "steps": ["INT", {"min": 1, "max": 50}],
+                "cfg": ["FLOAT", {"min": 0}],
+                "name": [["euler", "ddim"]],
+                "on": ["BOOLEAN"],
+                "many": ["COMBO", {"options": ["a", "b"], "multi_select": True}],
+                "method": [
+                    "COMFY_DYNAMICCOMBO_V3",
+                    {
+                        "options": [
+                            {"key": "auto", "inputs": {}},
+                            {"key": "mixer", "inputs": {"required": {"power": ["INT", {}]}}},
+                        ]
+                    },
+                ],
+                "curve": ["CURVE", {}],
+            }
+        }
+    },
+    "Mix": {
+        "input": {
+            "required": {
+                "images": [
+                    "COMFY_AUTOGROW_V3",
+                    {"template": {"input": {"required": {"image": ["IMAGE"]}}, "prefix": "image", "min": 1}},
+                ]
+            }
+        }
+    },
 }
 PROMPT: dict[str, Any] = {
     "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}, "_meta": {"title": "Left"}},

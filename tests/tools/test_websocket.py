@@ -189,8 +189,13 @@ def sends_too_much(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("talk", "problem"),
     [
-        (closes, "closed"), (breaks_off, "gone"), (breaks_off_inside, "gone"), (masks, "broke the WebSocket protocol"),
-        (continues_nothing, "out of order"), (begins_twice, "out of order"), (sends_too_much, "more than"),
+        (closes, "closed"),
+        (breaks_off, "gone"),
+        (breaks_off_inside, "gone"),
+        (masks, "broke the WebSocket protocol"),
+        (continues_nothing, "out of order"),
+        (begins_twice, "out of order"),
+        (sends_too_much, "more than"),
     ],
 )
 def test_what_ends_a_connection(talk: Callable[[Peer], None], problem: str) -> None:

@@ -49,8 +49,14 @@ def measure(name: str) -> dict[str, dict[str, Any]]:
     # Not in the root: its folder `nodes` would hide ComfyUI's module from processes that the script starts.
     command = [str(sandbox.python), str(FOLDER / f"{name}.py")]
     done = subprocess.run(
-        command, cwd=FOLDER, env=sandbox_environment(sandbox), stdout=subprocess.PIPE, text=True,
-        encoding="utf-8", errors="replace", check=False,
+        command,
+        cwd=FOLDER,
+        env=sandbox_environment(sandbox),
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     lines = done.stdout.rstrip().splitlines()
     for line in lines[:-1]:
@@ -92,6 +98,5 @@ def table(figures: dict[str, dict[str, Any]]) -> str:
         rows.append((name, f"{shown} {facts['unit']}".strip(), aim, verdict(value, aim)))
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

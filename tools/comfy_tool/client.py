@@ -59,7 +59,11 @@ class Client:
         return urllib.parse.urlsplit(self.url).hostname or ""
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json",
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "application/json",
         timeout: float = TIMEOUT_SECONDS,
     ) -> bytes:
         """One exchange; gives the answer's bytes."""

@@ -79,20 +79,43 @@ def _node(kind: str, **inputs: Any) -> dict[str, Any]:
 
 
 def _recipe(mix: Link, side: int, steps: int) -> dict[str, Any]:
-    return _node("ImageMixerRecipe", mix=mix, prompt="", negative_prompt="", width=side, height=side, steps=steps,
-                 guidance_scale=3.0, seed=SEED, samples=1)
+    return _node(
+        "ImageMixerRecipe",
+        mix=mix,
+        prompt="",
+        negative_prompt="",
+        width=side,
+        height=side,
+        steps=steps,
+        guidance_scale=3.0,
+        seed=SEED,
+        samples=1,
+    )
 
 
 def _local(recipe: Link, models: dict[str, Link]) -> dict[str, Any]:
-    return _node("ImageMixerLocal", recipe=recipe, **models, preparation="centre crop", method="auto", strength=1.0,
-                 sampler="euler", scheduler="normal", denoise=1.0)
+    return _node(
+        "ImageMixerLocal",
+        recipe=recipe,
+        **models,
+        preparation="centre crop",
+        method="auto",
+        strength=1.0,
+        sampler="euler",
+        scheduler="normal",
+        denoise=1.0,
+    )
 
 
 def _sweep(first: Link, second: Link, models: dict[str, Link], side: int, steps: int) -> Prompt:
     """Weights from the first picture to the second; the images are at ["local", 0]."""
     return {
-        "weights": _node("ImageMixerBlendWeights", **{"from": "1, 0", "to": "0, 1"}, variants=VARIANTS, easing="linear"),
-        "mix": _node("ImageMixerMix", **{"images.image0": first, "images.image1": second}, pad="", weights=["weights", 0]),
+        "weights": _node(
+            "ImageMixerBlendWeights", **{"from": "1, 0", "to": "0, 1"}, variants=VARIANTS, easing="linear"
+        ),
+        "mix": _node(
+            "ImageMixerMix", **{"images.image0": first, "images.image1": second}, pad="", weights=["weights", 0]
+        ),
         "recipe": _recipe(["mix", 0], side, steps),
         "local": _local(["recipe", 0], models),
         "images": _node("ImageMixerSave", images=["local", 0], filename_prefix="mix", report=["local", 2]),

@@ -17,8 +17,13 @@ REMOTE, LOCAL = "ImageMixerRemote", "ImageMixerLocal"
 _MIX_APPENDERS = ("ImageMixerAddImage", "ImageMixerAddText", "ImageMixerAddURL")
 _CONSTANTS = ("PrimitiveInt",)
 _SAMPLERS = ("KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced")
-_SAME_BATCH = {"VAEEncode": "pixels", "VAEEncodeForInpaint": "pixels", "SetLatentNoiseMask": "samples",
-               "LatentUpscale": "samples", "LatentUpscaleBy": "samples"}
+_SAME_BATCH = {
+    "VAEEncode": "pixels",
+    "VAEEncodeForInpaint": "pixels",
+    "SetLatentNoiseMask": "samples",
+    "LatentUpscale": "samples",
+    "LatentUpscaleBy": "samples",
+}
 _ONE_IMAGE = ("LoadImage", "LoadImageMask", "LoadImageOutput")
 
 

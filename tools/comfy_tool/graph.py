@@ -87,8 +87,10 @@ def is_ui_format(data: object) -> bool:
 
 def is_api_format(data: object) -> bool:
     """Whether JSON is a prompt in API format: node id to class_type and inputs."""
-    return isinstance(data, dict) and bool(data) and all(
-        isinstance(node, dict) and isinstance(node.get("class_type"), str) for node in data.values()
+    return (
+        isinstance(data, dict)
+        and bool(data)
+        and all(isinstance(node, dict) and isinstance(node.get("class_type"), str) for node in data.values())
     )
 
 

@@ -77,7 +77,11 @@ def has_accelerator(python: Path) -> bool:
     try:
         asked = subprocess.run(
             [str(python), "-c", question],
-            capture_output=True, text=True, timeout=180, env=clean_environment(), check=False,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            env=clean_environment(),
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -23,8 +23,22 @@ if TYPE_CHECKING:
 
 JOURNAL = Path("__image_mixer") / "journal.sqlite"
 BYS = ("month", "run", "endpoint")
-COLUMNS = ("time", "endpoint", "run", "take", "attempt", "sent_again", "state", "service_id", "images_wanted",
-           "images_delivered", "seed", "seconds", "reason", "identity")
+COLUMNS = (
+    "time",
+    "endpoint",
+    "run",
+    "take",
+    "attempt",
+    "sent_again",
+    "state",
+    "service_id",
+    "images_wanted",
+    "images_delivered",
+    "seed",
+    "seconds",
+    "reason",
+    "identity",
+)
 HEAD = ("begun", "paid jobs", "images", "delivered", "missing", "may be paid")
 LONGEST_NAME = 40
 FORMULA = ("=", "+", "-", "@")
@@ -48,8 +62,14 @@ def command(options: argparse.Namespace) -> int:
         _write(export, entries)
         say(f"Wrote {len(entries)} attempts to {export}")
     if options.json:
-        told = {"journal": str(path), "by": options.by, "month": options.month, "groups": [_told(one) for one in groups],
-                "total": _counts(total), "advice": advice}
+        told = {
+            "journal": str(path),
+            "by": options.by,
+            "month": options.month,
+            "groups": [_told(one) for one in groups],
+            "total": _counts(total),
+            "advice": advice,
+        }
         print(json.dumps(told))
     else:
         print(printable(table(groups, total, options.by)))
@@ -117,8 +137,13 @@ def _cells(sums: Sums) -> tuple[str, ...]:
 
 
 def _counts(sums: Sums) -> dict[str, int]:
-    return {"paid_jobs": sums.paid, "images": sums.images, "delivered": sums.delivered, "missing": sums.missing,
-            "may_be_paid_jobs": sums.unknown}
+    return {
+        "paid_jobs": sums.paid,
+        "images": sums.images,
+        "delivered": sums.delivered,
+        "missing": sums.missing,
+        "may_be_paid_jobs": sums.unknown,
+    }
 
 
 def _told(group: Group) -> dict[str, Any]:
@@ -151,9 +176,20 @@ def _write(path: Path, entries: Sequence[Entry]) -> None:
 
 def _row(entry: Entry) -> tuple[Any, ...]:
     return (
-        _time(entry.reserved), entry.endpoint, entry.run, entry.take, entry.attempt, entry.resent, entry.state,
-        entry.remote_id, entry.wanted, entry.delivered, entry.seed,
-        None if entry.seconds is None else round(entry.seconds, 3), entry.reason, entry.identity,
+        _time(entry.reserved),
+        entry.endpoint,
+        entry.run,
+        entry.take,
+        entry.attempt,
+        entry.resent,
+        entry.state,
+        entry.remote_id,
+        entry.wanted,
+        entry.delivered,
+        entry.seed,
+        None if entry.seconds is None else round(entry.seconds, 3),
+        entry.reason,
+        entry.identity,
     )
 
 

@@ -40,8 +40,12 @@ def command(options: argparse.Namespace) -> int:
     """Say what it costs, and call only after --yes. What was paid for stays in the cache folder, and is not paid for
     again."""
     folder = cache_folder() / "live"
-    say(f"This makes {JOBS} paid jobs at most: {JOBS - 1} at modelslab.com (v6) and 1 at stablediffusionapi.com (v5), each")
-    say("an image of 512 x 512. Two bundled photographs, a prompt and numbers are sent. What a job costs, your plan says.")
+    say(
+        f"This makes {JOBS} paid jobs at most: {JOBS - 1} at modelslab.com (v6) and 1 at stablediffusionapi.com (v5), each"
+    )
+    say(
+        "an image of 512 x 512. Two bundled photographs, a prompt and numbers are sent. What a job costs, your plan says."
+    )
     for question in QUESTIONS:
         say(f"  {question.jobs or 'no'} paid job{'s' * (question.jobs != 1)}: {question.text}")
     say(f"Images and journal stay in {folder}: a job that is there is not paid for again.")

@@ -22,8 +22,10 @@ LIVING = {("ImageMixerRemote", "description"), ("ImageMixerRemote", "endpoint")}
 """Texts that say how this very server stands: a fixed one would hide them."""
 
 _SAID = re.compile(r"""\bt\(\s*(?:\w+ === 1 \? )?'((?:[^'\\]|\\.)*)'(?: : '((?:[^'\\]|\\.)*)')?""")
-_SETTING = re.compile(r"id: '(?P<id>[^']+)',\s+name: '(?P<name>[^']+)',\s+category: \[(?P<category>[^\]]+)\],\s+"
-                      r"tooltip: '(?P<tooltip>[^']+)'")
+_SETTING = re.compile(
+    r"id: '(?P<id>[^']+)',\s+name: '(?P<name>[^']+)',\s+category: \[(?P<category>[^\]]+)\],\s+"
+    r"tooltip: '(?P<tooltip>[^']+)'"
+)
 _NAMED = ("max to 1", "sum to 1", "as given")
 """Said by `t` of a value, not of a text in the source."""
 

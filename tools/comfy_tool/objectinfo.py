@@ -13,10 +13,23 @@ DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 MATCH_TYPE = "COMFY_MATCHTYPE_V3"
 
 _DEFAULTS: dict[str, Any] = {
-    "INT": 0, "FLOAT": 0, "STRING": "", "MARKDOWN": "", "TEXTAREA": "", "BOOLEAN": False, "COMBO": None, "PAINTER": "",
-    "COLOR": "#000000", "CURVE": {"points": [[0, 0], [1, 1]], "interpolation": "monotone_cubic"}, "COLORS": [],
-    "RANGE": {"min": 0.0, "max": 1.0}, "BOUNDING_BOX": {"x": 0, "y": 0, "width": 512, "height": 512},
-    "BOUNDING_BOXES": [], "CHART": {}, "GALLERIA": [], DYNAMIC_COMBO: None,
+    "INT": 0,
+    "FLOAT": 0,
+    "STRING": "",
+    "MARKDOWN": "",
+    "TEXTAREA": "",
+    "BOOLEAN": False,
+    "COMBO": None,
+    "PAINTER": "",
+    "COLOR": "#000000",
+    "CURVE": {"points": [[0, 0], [1, 1]], "interpolation": "monotone_cubic"},
+    "COLORS": [],
+    "RANGE": {"min": 0.0, "max": 1.0},
+    "BOUNDING_BOX": {"x": 0, "y": 0, "width": 512, "height": 512},
+    "BOUNDING_BOXES": [],
+    "CHART": {},
+    "GALLERIA": [],
+    DYNAMIC_COMBO: None,
 }
 _SEED_NAMES = ("seed", "noise_seed")
 

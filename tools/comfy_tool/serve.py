@@ -26,7 +26,9 @@ def command(options: argparse.Namespace) -> int:
             address = stack.enter_context(service.stand_in(install.python))
             file = service.write_profiles(base, {n: f"{address}/api/{wire}" for n, wire in service.NAMES.items()})
             env = service.ENVIRONMENT
-            say(f"A stand-in of the paid service runs at {address}, with the key {service.DEMO_KEY}: nothing costs money.")
+            say(
+                f"A stand-in of the paid service runs at {address}, with the key {service.DEMO_KEY}: nothing costs money."
+            )
             say(f"The endpoints {' and '.join(service.NAMES)} lead to it, by {file}")
         return _serve(options, install, base, env)
 

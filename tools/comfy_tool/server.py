@@ -193,8 +193,13 @@ class Server:
         with self.log.open("wb") as sink:
             try:
                 self._process = subprocess.Popen(
-                    command, cwd=self.install.comfyui, stdin=subprocess.PIPE, stdout=sink, stderr=subprocess.STDOUT,
-                    env={**clean_environment(), **self._env}, **own_group(),
+                    command,
+                    cwd=self.install.comfyui,
+                    stdin=subprocess.PIPE,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    env={**clean_environment(), **self._env},
+                    **own_group(),
                 )
             except OSError as error:
                 message = f"{self.install.python} could not be started ({error}): name another with --python"

@@ -27,7 +27,12 @@ def stand_in(python: Path) -> Iterator[str]:
     has Pillow. It cannot outlive the program that started it."""
     command = [str(python), "-u", str(SCRIPT), "--port", "0", "--key", DEMO_KEY, "--end-with-input"]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=clean_environment(), cwd=SCRIPT.parent,
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+        cwd=SCRIPT.parent,
         **own_group(),
     )
     try:

@@ -12,9 +12,26 @@ from .graph import Node
 from .objectinfo import AUTOGROW, DYNAMIC_COMBO, Input, inputs_of, nested_inputs
 
 _SAVES_FILES = {
-    "SaveImage", "SaveImageAdvanced", "SaveSVGNode", "SaveVideo", "SaveAnimatedWEBP", "SaveWEBM", "SaveAudio",
-    "SaveAudioMP3", "SaveAudioOpus", "SaveAudioAdvanced", "SaveGLB", "Save3DAdvanced", "SaveGaussianSplat",
-    "SavePointCloud", "SaveAnimatedPNG", "CLIPSave", "VAESave", "ModelSave", "LoraSave", "SaveLatent",
+    "SaveImage",
+    "SaveImageAdvanced",
+    "SaveSVGNode",
+    "SaveVideo",
+    "SaveAnimatedWEBP",
+    "SaveWEBM",
+    "SaveAudio",
+    "SaveAudioMP3",
+    "SaveAudioOpus",
+    "SaveAudioAdvanced",
+    "SaveGLB",
+    "Save3DAdvanced",
+    "SaveGaussianSplat",
+    "SavePointCloud",
+    "SaveAnimatedPNG",
+    "CLIPSave",
+    "VAESave",
+    "ModelSave",
+    "LoraSave",
+    "SaveLatent",
 }
 
 

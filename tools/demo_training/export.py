@@ -29,7 +29,9 @@ def write(
         demo.VISION_PREFIX: vision,
     }
     tensors = {
-        prefix + key: value.detach().half().contiguous() for prefix, part in parts.items() for key, value in part.items()
+        prefix + key: value.detach().half().contiguous()
+        for prefix, part in parts.items()
+        for key, value in part.items()
     }
     tensors[demo.WORDS] = torch.tensor(words, dtype=torch.int32)
     configs = {"unet": UNET_CONFIG, "text": TEXT_CONFIG, "vae": VAE_CONFIG, "vision": VISION_CONFIG}

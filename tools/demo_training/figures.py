@@ -109,9 +109,7 @@ def text_pull(make: Make, judge: Judge, combinations: Tensor, count: int = WORDS
         other = torch.randint(1, len(values), (count,), generator=source)
         wanted = (batch.factors[:, column] + other) % len(values)
         pictures = scenes.draw(batch)
-        asks = [
-            Ask(pictures[i : i + 1], (values[int(wanted[i])],), (TEXT_WEIGHTS,), _SEED + i) for i in range(count)
-        ]
+        asks = [Ask(pictures[i : i + 1], (values[int(wanted[i])],), (TEXT_WEIGHTS,), _SEED + i) for i in range(count)]
         found = judge.probabilities(torch.cat(make(asks)))[column].argmax(dim=-1)
         shares[factor] = float((found == wanted).float().mean())
     return shares

@@ -33,11 +33,11 @@ _JUDGE = "judge.done.pt"
 
 def finish(work: Path, root: Path) -> None:
     """Write everything that ships, measure it with benchmarks/demo.py, and write the card."""
-    parts = {name: torch.load(work / f"{name}.done.pt", weights_only=True) for name in ("mixtures", "vae", "vision_wide")}
+    parts = {
+        name: torch.load(work / f"{name}.done.pt", weights_only=True) for name in ("mixtures", "vae", "vision_wide")
+    }
     text = torch.load(work / "text.done.pt", weights_only=True)
-    size = export.write(
-        demo.FILE, parts["mixtures"], text["tower"], text["tokens"], parts["vae"], parts["vision_wide"]
-    )
+    size = export.write(demo.FILE, parts["mixtures"], text["tower"], text["tokens"], parts["vae"], parts["vision_wide"])
     judge = torch.load(work / _JUDGE, weights_only=True)
     shipped = root / "tests" / "assets" / "demo_judge.safetensors"
     shipped.parent.mkdir(parents=True, exist_ok=True)

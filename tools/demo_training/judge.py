@@ -69,7 +69,9 @@ def accuracy(judge: Judge, combinations: Tensor, count: int = 1000, seed: int = 
     """The share of real pictures of these combinations that each reader reads right."""
     batch_scenes = scenes.sample(combinations, count, scenes.generator(seed))
     right = {}
-    for column, (name, found) in enumerate(zip(scenes.FACTORS, judge.probabilities(scenes.draw(batch_scenes)), strict=True)):
+    for column, (name, found) in enumerate(
+        zip(scenes.FACTORS, judge.probabilities(scenes.draw(batch_scenes)), strict=True)
+    ):
         right[name] = float((found.argmax(-1) == batch_scenes.factors[:, column]).float().mean())
     return right
 

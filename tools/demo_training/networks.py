@@ -71,7 +71,9 @@ def vision_tower(seed: int = 2) -> Any:
 
 def text_tower(seed: int = 3) -> Any:
     """The untrained text tower, its embedding rows zero."""
-    tower = _begin(comfy.clip_model.CLIPTextModel(TEXT_CONFIG, torch.float32, "cpu", comfy.ops.disable_weight_init), seed)
+    tower = _begin(
+        comfy.clip_model.CLIPTextModel(TEXT_CONFIG, torch.float32, "cpu", comfy.ops.disable_weight_init), seed
+    )
     with torch.no_grad():
         tower.get_input_embeddings().weight.zero_()
     return tower

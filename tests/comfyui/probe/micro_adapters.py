@@ -54,7 +54,9 @@ def plus(
     }  # fmt: skip
     for layer in range(depth):
         attention, feed_forward = f"layers.{layer}.0", f"layers.{layer}.1"
-        shapes.update({f"{attention}.{norm}.{kind}": (inner,) for norm in ("norm1", "norm2") for kind in ("weight", "bias")})
+        shapes.update(
+            {f"{attention}.{norm}.{kind}": (inner,) for norm in ("norm1", "norm2") for kind in ("weight", "bias")}
+        )
         shapes.update({
             f"{attention}.to_q.weight": (inner, inner), f"{attention}.to_kv.weight": (2 * inner, inner),
             f"{attention}.to_out.weight": (inner, inner), f"{feed_forward}.0.weight": (inner,),

@@ -95,7 +95,8 @@ def write_checkpoint(path: Path, kind: str = "l", seed: int = 0) -> None:
         "": random_model.open_clip_visual("embedder.model.visual."),
     }
     torch.save(
-        {"state_dict": {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.items()}}, path
+        {"state_dict": {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.items()}},
+        path,
     )
 
 

@@ -135,4 +135,3 @@ def write_checkpoint(path: Path, unet: dict[str, Any], visual: bool = True, seed
     if visual:
         state.update(open_clip_visual("cond_stage_model.model.visual."))
     torch.save({"state_dict": state}, path)
-

@@ -68,10 +68,17 @@ FINISHED = (
     Told("numbers that are whole", V6, ((1.0, 1.0),), {"guidance_scale": 10, "steps": 41, "seed": 12345}),
     Told("numbers that are not", V6, ((0.1, 0.30000000000000004),), {"guidance_scale": 7.5, "seed": 2**53 - 1}),
     Told("another take", V6, ((0.5, 0.7),), {"seed": 1}, take=3),
-    Told("size of the first picture", V6, ((0.5, 0.7),), {"width": 0, "height": 0, "negative_prompt": "A polluted city"}),
+    Told(
+        "size of the first picture", V6, ((0.5, 0.7),), {"width": 0, "height": 0, "negative_prompt": "A polluted city"}
+    ),
     Told("a drawn seed", V6, ((0.5, 0.7),), {"seed": -1, "samples": 2}),
-    Told("a URL and a text", V5, ((0.5, 0.7, 1.0, 1.0),), {"width": 0, "height": 0},
-         also=(("url", "https://a.example/b,c.png"), ("text", "in oil"))),
+    Told(
+        "a URL and a text",
+        V5,
+        ((0.5, 0.7, 1.0, 1.0),),
+        {"width": 0, "height": 0},
+        also=(("url", "https://a.example/b,c.png"), ("text", "in oil")),
+    ),
     Told("an older endpoint", V5, ((0.5, 0.7),), {"steps": 100, "guidance_scale": 10.0, "seed": 7}),
     Told("four images a job", "four at once", ((0.5, 0.7), (1.0, 0.0)), {"samples": 6, "seed": 99}),
     Told("weights as repeats", "repeated", ((0.5, 0.7, 0.2),), {"prompt": "ein Männchen, \u8594\u8587", "seed": 5}),
@@ -113,10 +120,16 @@ def engine(folder: Path, transport: Callable[[Call], Reply], key: str = KEY) -> 
     """An engine on the journal and the results in `folder`."""
     known = settings()
     return Engine(
-        known, Credentials(folder / "keys.json", {"MODELSLAB_API_KEY": key} if key else {}),
-        Journal(folder / "journal.sqlite", time.time), Results(folder / "results", known.results_bytes), transport,
-        Pictures(lambda one, most, side: images.encode_within(one.pixels, most, side),
-                 lambda one: (int(one.pixels.shape[2]), int(one.pixels.shape[1])), images_checked),
+        known,
+        Credentials(folder / "keys.json", {"MODELSLAB_API_KEY": key} if key else {}),
+        Journal(folder / "journal.sqlite", time.time),
+        Results(folder / "results", known.results_bytes),
+        transport,
+        Pictures(
+            lambda one, most, side: images.encode_within(one.pixels, most, side),
+            lambda one: (int(one.pixels.shape[2]), int(one.pixels.shape[1])),
+            images_checked,
+        ),
         resolve=lambda host, port: ["93.184.216.34"],
     )
 

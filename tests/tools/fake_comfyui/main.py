@@ -118,7 +118,9 @@ def main() -> None:
     if way == "dies":
         sys.exit("torch is missing")
     if way == "no import":
-        print(f"Traceback (most recent call last):\nValueError: a fault\n\nCannot import {pack} module for custom nodes: a")
+        print(
+            f"Traceback (most recent call last):\nValueError: a fault\n\nCannot import {pack} module for custom nodes: a"
+        )
         print(f"   0.0 seconds (IMPORT FAILED): {pack}")
     if way == "another fails":
         print(f"   0.0 seconds (IMPORT FAILED): {pack.parent / 'other'}")

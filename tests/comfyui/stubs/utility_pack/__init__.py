@@ -53,8 +53,12 @@ class Display:
 
 
 NODE_CLASS_MAPPINGS = {
-    "Seed (rgthree)": Seed, "Any Switch (rgthree)": Switch, "Display Any (rgthree)": Display,
-    "Display Int (rgthree)": Display, "Context (rgthree)": Switch, "Image Comparer (rgthree)": Display,
+    "Seed (rgthree)": Seed,
+    "Any Switch (rgthree)": Switch,
+    "Display Any (rgthree)": Display,
+    "Display Int (rgthree)": Display,
+    "Context (rgthree)": Switch,
+    "Image Comparer (rgthree)": Display,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {name: name for name in NODE_CLASS_MAPPINGS}
 WEB_DIRECTORY = "./web"
@@ -74,8 +78,11 @@ async def config(_request):
 
 @_routes.get("/stub/routes")
 async def routes(_request):
-    found = [[route.method, route.resource.canonical] for route in PromptServer.instance.app.router.routes()
-             if route.resource is not None]
+    found = [
+        [route.method, route.resource.canonical]
+        for route in PromptServer.instance.app.router.routes()
+        if route.resource is not None
+    ]
     return web.json_response(found)
 
 
