@@ -18,7 +18,7 @@ def in_comfyui() -> None:
     alias = types.ModuleType("image_mixer")
     alias.__path__ = [str(ROOT)]
     sys.modules["image_mixer"] = alias
-    sys.path.append(str(ROOT / "tests" / "comfyui" / "probe"))
+    sys.path.append(str(ROOT / "tests" / "support" / "probe"))
     import comfy.cli_args
     import torch
 

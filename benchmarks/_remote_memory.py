@@ -32,16 +32,16 @@ def peak_per_picture(base: Path, variants: int, samples: int) -> float:
     The prompt is the server's first, so what ComfyUI loads for it counts too. The pictures mix two photographs: their
     files are as large as the service's.
     """
-    from image_mixer.tests.comfyui.live import PHOTOGRAPHS, Live, graph, prepared
-    from image_mixer.tests.comfyui.remote_scene import remote_graph
-    from image_mixer.tools.comfy_tool import service
-    from image_mixer.tools.comfy_tool.server import Server
+    from image_mixer.tests.support.live import PHOTOGRAPHS, Live, graph, prepared
+    from image_mixer.tests.support.remote_scene import remote_graph
+    from image_mixer.tools.comfy_tool.server import standin
+    from image_mixer.tools.comfy_tool.server.server import Server
     from PIL import Image
 
     jobs = variants * samples
     base.mkdir()
-    with service.stand_in(Path(sys.executable)) as address:
-        private = prepared(base) / service.PRIVATE
+    with standin.stand_in(Path(sys.executable)) as address:
+        private = prepared(base) / standin.PRIVATE
         private.mkdir(parents=True)
         text = PROFILES.format(jobs=jobs, address=address, in_flight=JOBS_IN_FLIGHT)
         (private / "endpoints.toml").write_text(text, encoding="utf-8")
@@ -56,7 +56,7 @@ def peak_per_picture(base: Path, variants: int, samples: int) -> float:
                 {"from": "1, 0.1", "to": "0.1, 1", "variants": variants, "easing": "linear"},
             ),
         )
-        with Server(base=base, env=service.ENVIRONMENT) as server:
+        with Server(base=base, env=standin.ENVIRONMENT) as server:
             live = Live(server)
 
             def work() -> None:

@@ -19,8 +19,8 @@ JUDGE = _measure.ROOT / "tests" / "assets" / "demo_judge.safetensors"
 
 def meaning(make: Any) -> dict[str, Any]:
     """What the judge reads in the pictures."""
-    from image_mixer.tools.demo_training import figures, scenes
-    from image_mixer.tools.demo_training.through_pack import load_judge
+    from image_mixer.training import figures, scenes
+    from image_mixer.training.through_pack import load_judge
 
     judge, combinations = load_judge(JUDGE), scenes.split("report")
     single = figures.single_match(make, judge, combinations)
@@ -42,7 +42,7 @@ def meaning(make: Any) -> dict[str, Any]:
 
 def speed(make: Any) -> dict[str, Any]:
     """The median of nine pictures of one ingredient, each made alone on one core, its encoding and decoding included."""
-    from image_mixer.tools.demo_training import figures, scenes
+    from image_mixer.training import figures, scenes
 
     pictures = scenes.draw(scenes.sample(scenes.split("report"), 10, scenes.generator(3)))
     asks = [figures.Ask(pictures[i : i + 1], (), ((1.0,),), i) for i in range(len(pictures))]
@@ -74,7 +74,7 @@ def main() -> None:
     _measure.in_comfyui()
     import torch
     from image_mixer.local import demo
-    from image_mixer.tools.demo_training.through_pack import Pack
+    from image_mixer.training.through_pack import Pack
 
     torch.set_num_threads(1)  # so small a model gains nothing from more, and stands still where a core is taken away
     began = time.monotonic()

@@ -36,8 +36,8 @@ def alias() -> None:
 
 def prompt(way: str, seed: int, steps: int) -> dict[str, Any]:
     """The graph of one engine, or of both on the same recipe, each with its own Save Mix."""
-    from image_mixer.tests.comfyui.live import local_graph
-    from image_mixer.tests.comfyui.remote_scene import remote_graph
+    from image_mixer.tests.support.live import local_graph
+    from image_mixer.tests.support.remote_scene import remote_graph
 
     local, remote = local_graph(), remote_graph()
     both = {name: remote[name] for name in ("a", "b", "mix", "recipe")}
@@ -94,14 +94,14 @@ def measured(live: Any, address: str) -> dict[str, list[float]]:
 def main() -> None:
     """Measures, and prints."""
     alias()
-    from image_mixer.tests.comfyui.live import Live, prepared
-    from image_mixer.tools.comfy_tool import service
-    from image_mixer.tools.comfy_tool.server import Server
+    from image_mixer.tests.support.live import Live, prepared
+    from image_mixer.tools.comfy_tool.server import standin
+    from image_mixer.tools.comfy_tool.server.server import Server
 
-    with tempfile.TemporaryDirectory() as name, service.stand_in(Path(sys.executable)) as address:
+    with tempfile.TemporaryDirectory() as name, standin.stand_in(Path(sys.executable)) as address:
         base = prepared(Path(name))
-        service.write_profiles(base, {"modelslab v6": f"{address}/api/v6"})
-        env = {**service.ENVIRONMENT, "OMP_NUM_THREADS": "1"}
+        standin.write_profiles(base, {"modelslab v6": f"{address}/api/v6"})
+        env = {**standin.ENVIRONMENT, "OMP_NUM_THREADS": "1"}
         with Server(base=base, env=env) as server:
             took = measured(Live(server), address)
     slower = max(("local", "remote"), key=lambda way: statistics.median(took[way]))

@@ -16,7 +16,7 @@ runpy.run_path(str(ROOT / "tests" / "conftest.py"))
 
 from image_mixer.tests.browser import pages  # noqa: E402
 from image_mixer.tests.browser.graphs import mix_of  # noqa: E402
-from image_mixer.tools.comfy_tool.server import Server  # noqa: E402
+from image_mixer.tools.comfy_tool.server.server import Server  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
 
 PAIRS = 8

@@ -89,8 +89,8 @@ def overhead(folder: Path, sizes: Sizes) -> tuple[float, float]:
     """(mean seconds beyond the generation, mean calls a job): every length with every error of the eta, once each."""
     from image_mixer.remote.endpoints import Timeouts
     from image_mixer.tests.remote import harness
-    from image_mixer.tests.service.app import Service
-    from image_mixer.tests.service.state import Manners
+    from image_mixer.tests.standin.app import Service
+    from image_mixer.tests.standin.state import Manners
 
     over: list[float] = []
     calls: list[int] = []
@@ -113,10 +113,10 @@ def overhead(folder: Path, sizes: Sizes) -> tuple[float, float]:
 
 def plain_polling(sizes: Sizes) -> float:
     """The same mean of a client that asks every `poll_every` seconds, and does all else as well."""
-    from image_mixer.remote.transport import Call, RequestsTransport
+    from image_mixer.network.transport import Call, RequestsTransport
     from image_mixer.tests.remote import harness
-    from image_mixer.tests.service.app import Service
-    from image_mixer.tests.service.state import Manners
+    from image_mixer.tests.standin.app import Service
+    from image_mixer.tests.standin.state import Manners
 
     over: list[float] = []
 
@@ -153,8 +153,8 @@ def plain_polling(sizes: Sizes) -> float:
 def upload_ratio(folder: Path, sizes: Sizes) -> float:
     """Time to the submit with four pictures, over that with one."""
     from image_mixer.tests.remote import harness
-    from image_mixer.tests.service.app import Service
-    from image_mixer.tests.service.state import Manners
+    from image_mixer.tests.standin.app import Service
+    from image_mixer.tests.standin.state import Manners
 
     took = {}
     for count in (1, 4):
@@ -171,8 +171,8 @@ def schedule_ratio(folder: Path, sizes: Sizes) -> float:
     """`scheduled` jobs with `in_flight` allowed at once, over the ideal schedule."""
     from image_mixer.remote.endpoints import Timeouts
     from image_mixer.tests.remote import harness
-    from image_mixer.tests.service.app import Service
-    from image_mixer.tests.service.state import Manners
+    from image_mixer.tests.standin.app import Service
+    from image_mixer.tests.standin.state import Manners
 
     with Service(manners=Manners(took=[sizes.scheduled_seconds], queue_limit=sizes.in_flight)).start() as service:
         settings = harness.endpoints(service.base, timeouts=Timeouts(), jobs_in_flight=sizes.in_flight)
@@ -192,17 +192,17 @@ def beside_local(folder: Path, sizes: Sizes) -> list[float]:
 
     The stand-in is a process of its own, and sampling keeps to one core: on two, the other is for all the rest.
     """
-    from image_mixer.tests.comfyui.live import Live, prepared, report_of
-    from image_mixer.tests.comfyui.remote_scene import beside_a_sampler
-    from image_mixer.tools.comfy_tool import service
-    from image_mixer.tools.comfy_tool.server import Server
+    from image_mixer.tests.support.live import Live, prepared, report_of
+    from image_mixer.tests.support.remote_scene import beside_a_sampler
+    from image_mixer.tools.comfy_tool.server import standin
+    from image_mixer.tools.comfy_tool.server.server import Server
 
     base = folder / "beside"
     base.mkdir()
     numbers = itertools.count(1)
-    with service.stand_in(Path(sys.executable)) as address:
-        service.write_profiles(prepared(base), {n: f"{address}/api/{wire}" for n, wire in service.NAMES.items()})
-        with Server(base=base, env={**service.ENVIRONMENT, "OMP_NUM_THREADS": "1"}) as server:
+    with standin.stand_in(Path(sys.executable)) as address:
+        standin.write_profiles(prepared(base), {n: f"{address}/api/{wire}" for n, wire in standin.NAMES.items()})
+        with Server(base=base, env={**standin.ENVIRONMENT, "OMP_NUM_THREADS": "1"}) as server:
             live = Live(server)
 
             def sampling(steps: int, beside: bool) -> float:
@@ -237,7 +237,7 @@ def reuse(folder: Path, sizes: Sizes) -> float:
 
     Nothing is sent. What ComfyUI does between prompts, such as its first garbage collection, is not the prompt's.
     """
-    from image_mixer.tests.comfyui.remote_scene import remote_graph, scene
+    from image_mixer.tests.support.remote_scene import remote_graph, scene
 
     took = []
     with scene(folder / "reuse") as live:

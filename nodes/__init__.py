@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from .adapters import ImageMixerLoadAdapter
 from .demo import ImageMixerDemoModel
 from .embeds import ImageMixerLoadEmbeds, ImageMixerSaveEmbeds
-from .hand_over import ImageMixerHandOver
+from .fallback import ImageMixerHandOver
 from .local import ImageMixerApply, ImageMixerEncode, ImageMixerLoadCheckpoint, ImageMixerLocal
 from .mix import ImageMixerAddImage, ImageMixerAddText, ImageMixerAddURL, ImageMixerMix
 from .output import ImageMixerSave, ImageMixerSheet

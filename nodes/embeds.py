@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..local import embeds_file
 from ..local.towers import Embeddings
 from ..mixing.errors import InputError
-from . import prefix
+from . import filenames
 from .types import MENU, MixEmbeds
 
 _DRAWER = f"{MENU}/local"
@@ -38,7 +38,7 @@ class ImageMixerSaveEmbeds(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
-        return prefix.valid(filename_prefix, FOLDER)
+        return filenames.valid(filename_prefix, FOLDER)
 
     @classmethod
     def execute(cls, embeddings: Embeddings, filename_prefix: str) -> io.NodeOutput:

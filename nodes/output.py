@@ -14,7 +14,7 @@ from comfy_api.latest import io, ui
 from ..mixing import images as pictures
 from ..mixing import report as reports
 from ..mixing.sheet import LAYOUTS, Box, sheet_with_cells
-from . import prefix
+from . import filenames
 from .types import MENU
 
 _DRAWER = f"{MENU}/output"
@@ -131,7 +131,7 @@ class ImageMixerSave(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix: list[str | None] | None = None) -> bool | str:
-        return prefix.valid((filename_prefix or [None])[0])
+        return filenames.valid((filename_prefix or [None])[0])
 
     @classmethod
     def execute(

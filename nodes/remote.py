@@ -24,8 +24,8 @@ from ..mixing.placeholder import filled
 from ..mixing.recipe import Recipe
 from ..remote.engine import WHEN_MISSING, Order, Outcome, WhenMissing
 from ..remote.run.progress import Progress
-from ..server.service import SERVICE
-from . import hand_over
+from ..server.remote_engine import SERVICE
+from . import fallback as fallbacks
 from .types import MENU, MixRecipe
 
 logger = logging.getLogger("image-mixer")
@@ -113,7 +113,7 @@ class ImageMixerRemote(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **kwargs: Any) -> int:
-        return hand_over.count(cls.hidden.unique_id)
+        return fallbacks.count(cls.hidden.unique_id)
 
     @classmethod
     async def execute(
@@ -132,9 +132,9 @@ class ImageMixerRemote(io.ComfyNode):
         except EngineError as error:
             if fallback is None:
                 raise
-            return hand_over.to(fallback, "remote", error, cls.hidden, vae_input=None)
+            return fallbacks.to(fallback, "remote", error, cls.hidden, vae_input=None)
         if outcome.missing:
-            hand_over.try_again(cls.hidden.unique_id)
+            fallbacks.try_again(cls.hidden.unique_id)
         reasons = [picture.reason for picture in outcome.missing]
         files, report = filled(outcome.images, reasons, (recipe.width, recipe.height)), outcome.report
         del outcome  # so that each file is freed once it is decoded

@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import urljoin
 
 from ..mixing.errors import EngineError, ImageError
-from . import errors
-from .addresses import Disallowed, Resolve, origin_of, way_to
-from .answers import (
+from ..network.addresses import Disallowed, Resolve, origin_of, way_to
+from ..network.lookups import in_time
+from ..network.pictures import picture_bytes
+from ..network.transport import Call, NoAnswer, NotSent, Reply, TooLarge, Transport, environment_proxy
+from ..wire.answers import (
     Answer,
     Done,
     ListedPage,
@@ -24,14 +26,12 @@ from .answers import (
     listed_page,
     uploaded_url,
 )
+from ..wire.formats import wire_of
+from ..wire.texts import id_of
+from . import errors
 from .credentials import Key
 from .endpoints import Endpoint
-from .lookups import in_time
-from .pictures import picture_bytes
-from .texts import id_of
 from .timing import Backoff, Pause
-from .transport import Call, NoAnswer, NotSent, Reply, TooLarge, Transport, environment_proxy
-from .wires import wire_of
 
 MAX_ANSWER = 4_000_000
 MAX_PICTURE = 64_000_000

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ..mixing.errors import InputError
-from .addresses import Origin, is_loopback, is_private, origin_of
-from .shares import MODES, WeightsMode
+from ..network.addresses import Origin, is_loopback, is_private, origin_of
+from ..wire.shares import MODES, WeightsMode
 
 WireName = Literal["v6", "v5"]
 WIRES: tuple[WireName, ...] = ("v6", "v5")

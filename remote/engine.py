@@ -13,12 +13,13 @@ from typing import Literal
 from ..mixing.errors import EngineError
 from ..mixing.recipe import Recipe
 from ..mixing.report import Report
-from .addresses import Resolve
+from ..network.addresses import Resolve
+from ..network.pictures import Pictures
+from ..network.transport import Transport, system_resolve
 from .client import Client
 from .credentials import Credentials
 from .endpoints import Endpoint, Settings
 from .errors import NO_KEY, PicturesMissing, RunInterrupted
-from .pictures import Pictures
 from .run.context import RunContext
 from .run.crew import Crew
 from .run.kept import Images, kept_images, singles_of
@@ -32,7 +33,6 @@ from .store.journal import Journal
 from .store.results import Results
 from .store.rows import Caps
 from .timing import Backoff, Waiter
-from .transport import Transport, system_resolve
 
 WhenMissing = Literal["stop", "placeholder"]
 WHEN_MISSING: tuple[WhenMissing, ...] = ("stop", "placeholder")

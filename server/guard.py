@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from ..remote.addresses import is_loopback
+from ..network.addresses import is_loopback
 from ..remote.endpoints import FILE
 
 # What proxies, load balancers and tunnels add to requests that they pass on, and no browser or program here does.

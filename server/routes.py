@@ -13,7 +13,7 @@ from server import PromptServer
 
 from ..mixing.errors import MixError
 from .guard import refusal
-from .service import SERVICE
+from .remote_engine import SERVICE
 
 LONGEST_BODY = 4096
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ...mixing.errors import EngineError
+from ...wire.answers import Done
+from ...wire.links import placed
 from .. import errors
-from ..answers import Done
 from ..client import Missed, first_download
 from ..errors import NotDelivered, ResultGone
-from ..links import placed
 from ..store.rows import Job
 from .context import Attempt, RunContext
 from .ready import record_ready

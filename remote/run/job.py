@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from ...mixing.errors import MixError
 from ..errors import NotDelivered, ResultGone, StoreError, UnknownOutcome
-from ..identity import attempt_identity
 from ..store.journal import LostClaim
 from ..store.rows import Job, State
 from .context import Attempt, RunContext, Tell
 from .download import ask_for_the_rest, download
+from .identity import attempt_identity
 from .kept import Images, delivering, kept_images, stored_images
 from .lookup import look_up
 from .plan import PlannedJob, alone

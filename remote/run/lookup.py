@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..answers import Done, ListedPage
+from ...wire.answers import Done, ListedPage
 from ..errors import UnknownOutcome
 from ..store.rows import Job
 from .context import Attempt, RunContext

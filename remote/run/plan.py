@@ -11,13 +11,13 @@ from ...mixing.mix import Ingredient, Mix, Picture
 from ...mixing.recipe import Recipe, size_of
 from ...mixing.seeds import sample_seed
 from ...mixing.weights import Row, used_columns
-from ..addresses import is_plain_url
+from ...network.addresses import is_plain_url
+from ...wire.formats import Wire, wire_of
+from ...wire.request import MixRequest
+from ...wire.shares import Shares, shared
+from ...wire.v5 import comma_weights
 from ..endpoints import Endpoint
-from ..identity import job_identity
-from ..request import MixRequest
-from ..shares import Shares, shared
-from ..wire_v5 import comma_weights
-from ..wires import Wire, wire_of
+from .identity import job_identity
 
 UNSAID = ("webhook", "track_id")
 """Fields that change nothing about the image: they are no part of a job's identity and not written down."""

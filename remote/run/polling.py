@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...wire.answers import Answer, Done, Pending, Refused, Unclear
 from .. import errors
-from ..answers import Answer, Done, Pending, Refused, Unclear
 from ..timing import Pause
 
 ETA_FACTOR = 3.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..answers import Done
-from ..links import placed
+from ...wire.answers import Done
+from ...wire.links import placed
 from ..store.journal import Journal
 from .context import Attempt
 

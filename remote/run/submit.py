@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from ...mixing.mix import Picture
+from ...network.transport import NotSent
+from ...wire.answers import Answer, Done, Pending, Refused, Unclear
+from ...wire.formats import wire_of
 from .. import errors
-from ..answers import Answer, Done, Pending, Refused, Unclear
 from ..errors import StoreError, UnknownOutcome
 from ..store.rows import Job
-from ..transport import NotSent
-from ..wires import wire_of
 from .context import Attempt, RunContext
 from .parallel import in_parallel
 from .plan import UNSAID, says_weights
@@ -51,7 +51,7 @@ def submit(context: RunContext, attempt: Attempt, row: Job) -> None:
                 raise context.client.unreachable("cannot be reached", answer)
         else:
             if answer.cause == errors.JOB_FAILED and uploads_are_known:
-                used = dict(zip((p and p.digest for p in attempt.job.pictures), urls, strict=True))
+                used = {p.digest if p else None: url for p, url in zip(attempt.job.pictures, urls, strict=True)}
                 if context.uploads.forget(_pictures(attempt), used):
                     uploads_are_known, urls = False, _urls(context, attempt)  # an address may have expired
                     continue

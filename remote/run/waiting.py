@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...mixing.errors import EngineError
+from ...wire.answers import Done, Pending, Refused
 from .. import errors
-from ..answers import Done, Pending, Refused
 from ..client import first_download
 from ..errors import NotDelivered, StillRunning
 from ..store.rows import Job

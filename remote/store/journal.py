@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from ...wire.links import Links
 from ..errors import StoreError
-from ..links import Links
 from .accounts import Accounts
 from .addresses import UploadedAddresses
 from .caps import check_caps

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
+from ...wire.texts import harmless
 from ..errors import StoreError
-from ..texts import harmless
 from .schema import VERSION
 
 By = Literal["run", "month", "endpoint"]

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from ...wire.links import Links
 from ..errors import StoreError
-from ..links import Links
 
 State = Literal["planned", "intent", "accepted", "ready", "done", "failed", "unknown"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from image_mixer.tests.browser.pages import ComfyPage, chromium, comfy_page, pack_server, stand_in
-from image_mixer.tests.service.app import Service
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tests.standin.app import Service
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 

@@ -19,7 +19,7 @@ runpy.run_path(str(TESTS / "conftest.py"))
 
 from image_mixer.tests.browser.graphs import FILES, Link, Spec, build  # noqa: E402
 from image_mixer.tests.browser.pages import MODES, SETTLED_MS, ComfyPage, chromium, comfy_page, pack_server  # noqa: E402
-from image_mixer.tools.comfy_tool.places import ROOT  # noqa: E402
+from image_mixer.tools.comfy_tool.paths import ROOT  # noqa: E402
 from PIL import Image  # noqa: E402
 
 FOLDER = ROOT / "web" / "docs" / "pictures"

@@ -27,10 +27,10 @@ TESTS = Path(__file__).resolve().parents[1]
 runpy.run_path(str(TESTS / "conftest.py"))
 
 from image_mixer.tests.browser.pages import WORKFLOWS, ComfyPage, chromium, comfy_page, pack_server  # noqa: E402
-from image_mixer.tools.comfy_tool.client import Client  # noqa: E402
-from image_mixer.tools.comfy_tool.execute import execute  # noqa: E402
-from image_mixer.tools.comfy_tool.places import ROOT  # noqa: E402
-from image_mixer.tools.comfy_tool.run import Bar, prompt_of, read_json  # noqa: E402
+from image_mixer.tools.comfy_tool.commands.run import Bar, prompt_of, read_json  # noqa: E402
+from image_mixer.tools.comfy_tool.paths import ROOT  # noqa: E402
+from image_mixer.tools.comfy_tool.server.client import Client  # noqa: E402
+from image_mixer.tools.comfy_tool.server.execute import execute  # noqa: E402
 from PIL import Image, ImageDraw, ImageFont  # noqa: E402
 
 Prompt = dict[str, dict[str, Any]]

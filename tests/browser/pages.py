@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from image_mixer.tests.service.app import DEMO_KEY, Service
-from image_mixer.tools.comfy_tool.places import ROOT
-from image_mixer.tools.comfy_tool.programs import FRONT_END_VARIABLE, find_chromium
-from image_mixer.tools.comfy_tool.sandbox import clean_environment
-from image_mixer.tools.comfy_tool.server import Server
-from image_mixer.tools.comfy_tool.service import write_profiles
+from image_mixer.tests.standin.app import DEMO_KEY, Service
+from image_mixer.tools.comfy_tool.install.programs import FRONT_END_VARIABLE, find_chromium
+from image_mixer.tools.comfy_tool.install.sandbox import clean_environment
+from image_mixer.tools.comfy_tool.paths import ROOT
+from image_mixer.tools.comfy_tool.server.server import Server
+from image_mixer.tools.comfy_tool.server.standin import write_profiles
 from playwright.sync_api import Browser, Page, sync_playwright
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 PHOTOGRAPHS = sorted((ROOT / "tools" / "assets").glob("*.jpg"))
-PROBE = ROOT / "tests" / "comfyui" / "probe"
+PROBE = ROOT / "tests" / "support" / "probe"
 MODES = {"classic": False, "vue": True}
 SETTINGS = {
     "Comfy.TutorialCompleted": True,

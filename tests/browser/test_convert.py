@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from image_mixer.tests.browser.graphs import sent
 from image_mixer.tests.browser.pages import WORKFLOWS, ComfyPage
-from image_mixer.tools.comfy_tool.convert import convert
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.server.server import Server
+from image_mixer.tools.comfy_tool.workflow.convert import convert
 
 SMOKE = "regions_and_text"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from image_mixer.tests.browser.pages import MODES, comfy_page
-from image_mixer.tools.comfy_tool.places import ROOT
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.paths import ROOT
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 PAGES = ROOT / "web" / "docs"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from image_mixer.tests.browser.pages import MODES, ComfyPage
-from image_mixer.tests.service.app import DEMO_KEY
-from image_mixer.tools.comfy_tool.programs import ensure_axe
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tests.standin.app import DEMO_KEY
+from image_mixer.tools.comfy_tool.install.programs import ensure_axe
+from image_mixer.tools.comfy_tool.server.server import Server
 
 CANARY = "canary-key-5d1f"
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from image_mixer.tests.browser.graphs import mix_of
 from image_mixer.tests.browser.pages import MODES, comfy_page
-from image_mixer.tools.comfy_tool.locales import FOLDER, english
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.commands.locales import FOLDER, english
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 FILES = ("nodeDefs", "main", "settings")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from image_mixer.tests.browser.graphs import mix_of, weights_in_prompt, weights_on_screen
 from image_mixer.tests.browser.pages import MODES, PHOTOGRAPHS, comfy_page
-from image_mixer.tools.comfy_tool.programs import ensure_front_end
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.install.programs import ensure_front_end
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 

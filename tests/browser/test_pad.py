@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from image_mixer.tests.browser.graphs import build, mix_of, weights_in_prompt, weights_on_screen
 from image_mixer.tests.browser.pages import MODES, ComfyPage, comfy_page
-from image_mixer.tools.comfy_tool.programs import ensure_axe
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.install.programs import ensure_axe
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 _SETTLED_MS = 250

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 from image_mixer.tests.browser.graphs import Link, Spec, build
 from image_mixer.tests.browser.pages import MODES, RUN_MS, ComfyPage, comfy_page
-from image_mixer.tests.service.app import Service
-from image_mixer.tests.service.state import Fault
-from image_mixer.tools.comfy_tool.locales import FOLDER
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tests.standin.app import Service
+from image_mixer.tests.standin.state import Fault
+from image_mixer.tools.comfy_tool.commands.locales import FOLDER
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 LINKS: list[Link] = [

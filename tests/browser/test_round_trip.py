@@ -17,8 +17,8 @@ import av
 import pytest
 from image_mixer.tests.browser.pages import LARGEST_FOR_TESTS, MODES, ROOT, WORKFLOWS, ComfyPage, comfy_page, server_in
 from image_mixer.tests.browser.test_workflows import IMAGES, SMALLEST
-from image_mixer.tests.service.app import Service
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tests.standin.app import Service
+from image_mixer.tools.comfy_tool.server.server import Server
 from PIL import Image
 from playwright.sync_api import Browser
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from image_mixer.tests.browser.graphs import Link, Spec, build, sent
 from image_mixer.tests.browser.pages import MODES, RUN_MS, ComfyPage, comfy_page
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.server.server import Server
 from PIL import Image
 from playwright.sync_api import Browser
 

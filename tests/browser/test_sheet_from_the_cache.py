@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from image_mixer.tests.browser.graphs import Link, Spec, build
 from image_mixer.tests.browser.pages import MODES, comfy_page
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 GRAPH: list[Spec] = [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from image_mixer.tests.browser.graphs import Link, Spec, build, weights_in_prompt, weights_on_screen
 from image_mixer.tests.browser.pages import MODES, ComfyPage, comfy_page
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 FIXED = {"width": 64, "height": 64, "steps": 1, "seed": 5, "samples": 2, "control_after_generate": "fixed"}

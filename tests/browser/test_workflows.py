@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from image_mixer.tests.browser.pages import LARGEST_FOR_TESTS, MODES, WORKFLOWS, ComfyPage
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.server.server import Server
 
 SMOKE = {("classic", "local_mix"), ("vue", "weight_sweep")}
 NOTES = {"Note", "MarkdownNote"}

@@ -13,7 +13,7 @@ from pathlib import Path
 comfyui, base = sys.argv[1:]
 sys.argv[1:] = []
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [comfyui, str(TESTS / "comfyui" / "probe")]
+sys.path[:0] = [comfyui, str(TESTS / "support" / "probe")]
 runpy.run_path(str(TESTS / "conftest.py"))
 
 import comfy.cli_args  # noqa: E402

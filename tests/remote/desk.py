@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from image_mixer.network.transport import Call, Reply
 from image_mixer.remote.endpoints import Timeouts
 from image_mixer.remote.engine import Engine, Order, Outcome
-from image_mixer.remote.transport import Call, Reply
 from image_mixer.tests.remote import harness
 from PIL import Image
 

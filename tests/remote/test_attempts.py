@@ -16,8 +16,8 @@ from image_mixer.remote.endpoints import Timeouts
 from image_mixer.remote.engine import Engine, Order
 from image_mixer.remote.errors import NotDelivered, PicturesMissing, UnknownOutcome
 from image_mixer.tests.remote import harness
-from image_mixer.tests.service.app import Service
-from image_mixer.tests.service.state import Fault, Manners
+from image_mixer.tests.standin.app import Service
+from image_mixer.tests.standin.state import Fault, Manners
 
 PACE = 80.0
 LONG = 2000.0

@@ -17,8 +17,8 @@ from image_mixer.mixing.errors import MixError
 from image_mixer.remote.engine import Engine
 from image_mixer.remote.errors import StoreError, UnknownOutcome
 from image_mixer.tests.remote import harness
-from image_mixer.tests.service.app import Service
-from image_mixer.tests.service.state import Manners
+from image_mixer.tests.standin.app import Service
+from image_mixer.tests.standin.state import Manners
 
 PACE = 20.0
 SEED = 2**62 + 5

@@ -11,10 +11,10 @@ from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
+from image_mixer.network.transport import Call, NoAnswer, NotSent, Reply, RequestsTransport, TooLarge, system_resolve
 from image_mixer.remote.client import Client, Missed
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
-from image_mixer.remote.transport import Call, NoAnswer, NotSent, Reply, RequestsTransport, TooLarge, system_resolve
 from image_mixer.tests.remote import harness
 
 PNG = harness.picture().pixels

@@ -16,8 +16,8 @@ from image_mixer.remote.endpoints import Settings
 from image_mixer.remote.errors import RunInterrupted, UnknownOutcome
 from image_mixer.remote.run.progress import Progress
 from image_mixer.tests.remote import harness
-from image_mixer.tests.service.app import Service
-from image_mixer.tests.service.state import Fault, Manners
+from image_mixer.tests.standin.app import Service
+from image_mixer.tests.standin.state import Fault, Manners
 
 
 @pytest.fixture

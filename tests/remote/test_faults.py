@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 from image_mixer.mixing.errors import EngineError, MixError
+from image_mixer.network.transport import Call, NotSent, Reply, RequestsTransport
 from image_mixer.remote.endpoints import Timeouts
 from image_mixer.remote.engine import Engine, Order
 from image_mixer.remote.errors import PicturesMissing, ResultGone, StoreError, UnknownOutcome
-from image_mixer.remote.transport import Call, NotSent, Reply, RequestsTransport
 from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.cases.fetch import FETCH, UPLOAD
 from image_mixer.tests.remote.cases.here import HERE
@@ -30,9 +30,9 @@ from image_mixer.tests.remote.cases.pictures import IMAGE
 from image_mixer.tests.remote.cases.shapes import Case
 from image_mixer.tests.remote.cases.submit import SUBMIT
 from image_mixer.tests.remote.cases.sweeps import SWEEPS
-from image_mixer.tests.service.app import Service
-from image_mixer.tests.service.listener import Listener
-from image_mixer.tests.service.state import Fault, Manners
+from image_mixer.tests.standin.app import Service
+from image_mixer.tests.standin.listener import Listener
+from image_mixer.tests.standin.state import Fault, Manners
 
 PACE = 20.0
 """How much faster than real time a case runs, the service's clock with the engine's. What one exchange may take is

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from image_mixer.tests.remote import harness
-from image_mixer.tests.service.app import Service
-from image_mixer.tests.service.state import Manners
+from image_mixer.tests.standin.app import Service
+from image_mixer.tests.standin.state import Manners
 
 WORKER = Path(__file__).with_name("worker.py")
 SAMPLES = 4

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_mixer.network.transport import Call, Reply, RequestsTransport
 from image_mixer.remote.endpoints import MODELSLAB, STABLE_DIFFUSION_API, Settings
 from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.store.rows import Caps, NewJob
-from image_mixer.remote.transport import Call, Reply, RequestsTransport
-from image_mixer.tests.service import real
-from image_mixer.tests.service.app import DEMO_KEY, Service
-from image_mixer.tests.service.state import Fault, Manners, ServiceState
-from image_mixer.tools.comfy_tool import live
+from image_mixer.tests.standin import real
+from image_mixer.tests.standin.app import DEMO_KEY, Service
+from image_mixer.tests.standin.state import Fault, Manners, ServiceState
+from image_mixer.tools.comfy_tool.commands import live
 from image_mixer.tools.comfy_tool.main import main
 
 PACE = 20.0

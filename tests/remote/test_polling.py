@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable
 
 import pytest
-from image_mixer.remote.answers import Answer, Done, Pending, Refused, Unclear
 from image_mixer.remote.run.polling import Late, first_ask, poll, window
 from image_mixer.remote.timing import Backoff, Stopped, Waiter
+from image_mixer.wire.answers import Answer, Done, Pending, Refused, Unclear
 
 LATENCY = 0.05
 FACTORS = (0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)

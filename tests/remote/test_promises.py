@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 from image_mixer.mixing.errors import EngineError, MixError
+from image_mixer.network.transport import NotSent, Reply
 from image_mixer.remote.endpoints import Timeouts
 from image_mixer.remote.engine import Outcome
 from image_mixer.remote.store.accounts import Accounts
-from image_mixer.remote.transport import NotSent, Reply
 from image_mixer.tests.remote import desk
 from image_mixer.tests.remote.desk import BASE, BROKEN, FAILED, PLAIN, Fields, Scene, order, png, told
 from PIL import Image

@@ -9,9 +9,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from image_mixer.network.transport import Call, Reply
 from image_mixer.remote.errors import StoreError
 from image_mixer.remote.store.journal import Journal
-from image_mixer.remote.transport import Call, Reply
 from image_mixer.tests.remote.released import runs
 
 RELEASES = sorted(

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 from image_mixer.remote.endpoints import load_settings
-from image_mixer.tools.comfy_tool import bench, programs, service, soak, tiers
+from image_mixer.tools.comfy_tool.commands import bench, soak
+from image_mixer.tools.comfy_tool.commands import test as tiers
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
+from image_mixer.tools.comfy_tool.install import programs
+from image_mixer.tools.comfy_tool.install.sandbox import Sandbox
 from image_mixer.tools.comfy_tool.main import main, parser
-from image_mixer.tools.comfy_tool.sandbox import Sandbox
+from image_mixer.tools.comfy_tool.server import standin
 
 ENTRY = Path(__file__).resolve().parents[2] / "tools" / "comfy.py"
 
@@ -310,10 +313,10 @@ class TestPrograms:
 
 class TestWithService:
     def test_profiles_are_written_over_ours_and_never_over_the_owners(self, tmp_path: Path) -> None:
-        file = service.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:1/api/v6"})
-        service.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:2/api/v6"})
+        file = standin.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:1/api/v6"})
+        standin.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:2/api/v6"})
         assert load_settings(file).endpoint("modelslab v6").base_url == "http://127.0.0.1:2/api/v6"
         file.write_text("# mine\n", encoding="utf-8")
         with pytest.raises(ToolError, match="is there already, and yours"):
-            service.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:3/api/v6"})
+            standin.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:3/api/v6"})
         assert file.read_text(encoding="utf-8") == "# mine\n"

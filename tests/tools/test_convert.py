@@ -7,9 +7,9 @@ import random
 from typing import Any
 
 import pytest
-from image_mixer.tools.comfy_tool.convert import convert
 from image_mixer.tools.comfy_tool.errors import UsageError
-from image_mixer.tools.comfy_tool.widgets import dynamic_prompt, fill_in
+from image_mixer.tools.comfy_tool.workflow.convert import convert
+from image_mixer.tools.comfy_tool.workflow.widgets import dynamic_prompt, fill_in
 
 INFO: dict[str, Any] = {
     "Load": {

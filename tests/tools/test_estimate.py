@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_mixer.tools.comfy_tool.commands.estimate import estimate, sweep_rows
 from image_mixer.tools.comfy_tool.errors import UsageError
-from image_mixer.tools.comfy_tool.estimate import estimate, sweep_rows
-from image_mixer.tools.comfy_tool.validate import check
+from image_mixer.tools.comfy_tool.workflow.validate import check
 
 IMAGE = ["IMAGE", {}]
 INFO: dict[str, Any] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from image_mixer.tools.comfy_tool.errors import ToolError
-from image_mixer.tools.comfy_tool.results import collect, safe_name, save
-from image_mixer.tools.comfy_tool.unpack import unpack_subtree
+from image_mixer.tools.comfy_tool.install.unpack import unpack_subtree
+from image_mixer.tools.comfy_tool.server.results import collect, safe_name, save
 
 INSIDE = "sdist-1/vendor/ComfyUI/"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_mixer.tools.comfy_tool import jobs
+from image_mixer.tools.comfy_tool.commands import jobs
 from image_mixer.tools.comfy_tool.errors import ToolError
 from image_mixer.tools.comfy_tool.main import main
 

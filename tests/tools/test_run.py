@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_mixer.tools.comfy_tool import execute
 from image_mixer.tools.comfy_tool.main import main
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.server import execute
+from image_mixer.tools.comfy_tool.server.server import Server
 
 FAKE = Path(__file__).parent / "fake_comfyui"
 COMMAND = [sys.executable, str(Path(__file__).resolve().parents[2] / "tools" / "comfy.py"), "run"]

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from image_mixer.tools.comfy_tool import pins, sandbox
 from image_mixer.tools.comfy_tool.console import run_logged
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
-from image_mixer.tools.comfy_tool.places import cache_folder, venv_python
-from image_mixer.tools.comfy_tool.sandbox import Builder
+from image_mixer.tools.comfy_tool.install import pins, sandbox
+from image_mixer.tools.comfy_tool.install.sandbox import Builder
+from image_mixer.tools.comfy_tool.paths import cache_folder, venv_python
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
@@ -190,8 +190,8 @@ BUILDER_PROCESS = """
     import sys, time
     from pathlib import Path
     sys.path.insert(0, {tools!r})
-    from comfy_tool import sandbox
-    from comfy_tool.locks import file_lock
+    from comfy_tool.install import sandbox
+    from comfy_tool.install.locks import file_lock
     cache = Path(sys.argv[1])
     class Slow(sandbox.Builder):
         def _make_venv(self, folder, log):

@@ -15,14 +15,14 @@ import time
 from pathlib import Path
 
 import pytest
-from image_mixer.tools.comfy_tool import server as server_module
-from image_mixer.tools.comfy_tool.client import Client
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
-from image_mixer.tools.comfy_tool.installs import find_install, python_of
-from image_mixer.tools.comfy_tool.linking import COPY_MARK, link_pack, unlink_pack
-from image_mixer.tools.comfy_tool.places import venv_python
-from image_mixer.tools.comfy_tool.sandbox import Sandbox
-from image_mixer.tools.comfy_tool.server import Server
+from image_mixer.tools.comfy_tool.install.installs import find_install, python_of
+from image_mixer.tools.comfy_tool.install.linking import COPY_MARK, link_pack, unlink_pack
+from image_mixer.tools.comfy_tool.install.sandbox import Sandbox
+from image_mixer.tools.comfy_tool.paths import venv_python
+from image_mixer.tools.comfy_tool.server import server as server_module
+from image_mixer.tools.comfy_tool.server.client import Client
+from image_mixer.tools.comfy_tool.server.server import Server
 
 FAKE = Path(__file__).parent / "fake_comfyui"
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,7 +148,7 @@ def test_it_does_not_outlive_a_killed_parent() -> None:
     code = f"""
         import sys, time
         sys.path.insert(0, {str(ROOT / "tools")!r})
-        from comfy_tool.server import Server
+        from comfy_tool.server.server import Server
         server = Server(comfyui={str(FAKE)!r}, python=sys.executable).start()
         print(server.pid, server.base, flush=True)
         time.sleep(60)
@@ -173,7 +173,7 @@ def test_neither_does_the_stand_in() -> None:
         import sys, time
         from pathlib import Path
         sys.path.insert(0, {str(ROOT / "tools")!r})
-        from comfy_tool.service import stand_in
+        from comfy_tool.server.standin import stand_in
         with stand_in(Path(sys.executable)) as address:
             print(address, flush=True)
             time.sleep(60)

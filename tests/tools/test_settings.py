@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from image_mixer.tools.comfy_tool.errors import UsageError
-from image_mixer.tools.comfy_tool.settings import apply_settings
+from image_mixer.tools.comfy_tool.workflow.settings import apply_settings
 
 INFO: dict[str, Any] = {
     "LoadImage": {"input": {"required": {"image": [["there.png"], {"image_upload": True}]}}},

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from image_mixer.tools.comfy_tool.websocket import BINARY, TEXT, WebSocket, WebSocketError
+from image_mixer.tools.comfy_tool.server.websocket import BINARY, TEXT, WebSocket, WebSocketError
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import bench, demo, jobs, live, locales, pins, run, serve, tiers
+from .commands import bench, demo, jobs, live, locales, run, serve
+from .commands import test as tiers
 from .errors import ToolError
+from .install import pins
 
 INTERRUPTED = 130
 

@@ -6,7 +6,7 @@ import importlib
 import sys
 from types import ModuleType
 
-from .places import ROOT
+from .paths import ROOT
 
 ALIAS = "image_mixer"
 

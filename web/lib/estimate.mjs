@@ -1,5 +1,5 @@
 // How many jobs a queue would pay for at most, as far as the graph has it in plain numbers: the same reckoning as
-// tools/comfy_tool/estimate.py, for the paid engine alone. null stands for a number that the graph computes.
+// tools/comfy_tool/commands/estimate.py, for the paid engine alone. null stands for a number that the graph computes.
 
 import {sweepRows} from './weights.mjs'
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from image_mixer.tests.remote.cases.shapes import ALWAYS, FREE, GIGANTIC, HTML, Case, answer, error, pending
-from image_mixer.tests.service.state import Fault
+from image_mixer.tests.standin.state import Fault
 
 FAILED = {"status": "failed", "message": "out of memory"}
 

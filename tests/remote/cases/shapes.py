@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from image_mixer.tests.service.state import Fault
+from image_mixer.tests.standin.state import Fault
 
 ALWAYS = 1000
 PNG = b"\x89PNG\r\n\x1a\n"

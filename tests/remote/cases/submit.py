@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from image_mixer.tests.remote.cases.shapes import (
-    FREE,
-    GIGANTIC,
-    HTML,
-    LINK,
-    Case,
-    answer,
-    error,
-    pending,
-    success,
-)
-from image_mixer.tests.service.state import Fault
+from image_mixer.tests.remote.cases.shapes import FREE, GIGANTIC, HTML, LINK, Case, answer, error, pending, success
+from image_mixer.tests.standin.state import Fault
 
 FAILED = {"status": "failed", "id": "{id}", "message": "x"}
 UNKNOWN: dict[str, Any] = {"again": "unknown", "paid_again": 0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from image_mixer.tests.remote.cases.shapes import Case, answer, error
-from image_mixer.tests.service.state import Fault
+from image_mixer.tests.standin.state import Fault
 
 FOUR: dict[str, Any] = {"samples": 4, "outcome": "missing", "paid": 4, "delivered": 3, "paid_again": 4}
 PLACES: dict[str, Any] = {"order": {"when_missing": "placeholder"}, "order_again": {"when_missing": "placeholder"}}

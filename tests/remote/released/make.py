@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[3]
 runpy.run_path(str(ROOT / "tests" / "conftest.py"))
 
 from image_mixer.mixing.errors import MixError  # noqa: E402
-from image_mixer.remote.transport import Call, Reply, RequestsTransport  # noqa: E402
+from image_mixer.network.transport import Call, Reply, RequestsTransport  # noqa: E402
 from image_mixer.tests.remote.released import runs  # noqa: E402
-from image_mixer.tests.service.app import Service  # noqa: E402
-from image_mixer.tests.service.state import Fault, Manners  # noqa: E402
+from image_mixer.tests.standin.app import Service  # noqa: E402
+from image_mixer.tests.standin.state import Fault, Manners  # noqa: E402
 from PIL import Image  # noqa: E402
 
 COLOURS = {"a": (200, 40, 40), "b": (30, 60, 210), "c": (40, 180, 60)}

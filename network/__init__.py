@@ -1,0 +1,1 @@
+"""Guarded requests: which addresses may be reached, one HTTP exchange, and pictures downloaded."""

@@ -1,0 +1,80 @@
+"""What makes two jobs the same job. Frozen: what was paid for under an identity is never paid for again.
+
+The encoding below looks like a wire format and is none. It stays as version 0.1.0 wrote it, whatever the formats become.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from ...wire.request import MixRequest
+
+
+def job_identity(base_url: str, wire: str, request: MixRequest, weights_sent: bool, take: int, sample: int) -> str:
+    """SHA-256 (hex) of all that changes the image of a job, and of its `take`.
+
+    A picture stands in `request.images` by its content hash. `sample` counts only if the service draws the seed.
+    """
+    parts: dict[str, object] = {
+        "place": base_url.rstrip("/"),
+        "wire": wire,
+        "fields": _FIELDS[wire](request, weights_sent),
+        "take": take,
+    }
+    if request.seed is None:
+        parts["sample"] = sample
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def attempt_identity(first: str, attempt: int, resent: bool) -> str:
+    """The identity of a later attempt at the job whose first attempt is `first`.
+
+    `attempt` is the counter at which it is paid; `resent` marks the repetition of an attempt that got no clear answer.
+    """
+    if not attempt and not resent:
+        return first
+    return hashlib.sha256(f"{first} attempt {attempt}{' sent again' if resent else ''}".encode()).hexdigest()
+
+
+def _v5(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "prompt": request.prompt,
+        "negative_prompt": request.negative_prompt,
+        "init_image": ",".join(url.replace(",", "%2C") for url in request.images),
+        "steps": request.steps,
+        "guidance_scale": float(request.guidance_scale),
+        "seed": request.seed,
+        "samples": request.samples,
+    }
+    return fields | _shared(request, weights_sent)
+
+
+def _v6(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "prompt": request.prompt,
+        "init_image": list(request.images),
+        "steps": request.steps,
+        "guidance_scale": float(request.guidance_scale),
+        "samples": request.samples,
+    }
+    if request.negative_prompt:
+        fields["negative_prompt"] = request.negative_prompt
+    if request.seed is not None:
+        fields["seed"] = request.seed
+    return fields | _shared(request, weights_sent)
+
+
+def _shared(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if weights_sent:
+        fields["init_image_weights"] = ",".join(
+            f"{max(weight, 1e-6):.6f}".rstrip("0").rstrip(".") for weight in request.weights
+        )
+    if request.width is not None and request.height is not None:
+        fields |= {"width": request.width, "height": request.height}
+    return fields
+
+
+_FIELDS = {"v5": _v5, "v6": _v6}

@@ -1,0 +1,104 @@
+"""The remote engine of this server: one for all nodes and routes, made when it is first needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import folder_paths
+
+from ..mixing import images
+from ..mixing.errors import InputError
+from ..mixing.mix import Picture
+from ..network.pictures import Pictures
+from ..network.transport import RequestsTransport
+from ..remote.credentials import Credentials
+from ..remote.endpoints import FILE, Settings, built_in_settings, load_settings
+from ..remote.engine import Engine
+from ..remote.errors import StoreError
+from ..remote.store.journal import Journal
+from ..remote.store.results import Results
+
+OWNER_ALONE = 0o700
+
+
+def private_folder() -> Path:
+    """Where key, journal and results lie: a folder of the user directory that ComfyUI's file routes refuse."""
+    return Path(folder_paths.get_system_user_directory("image_mixer"))
+
+
+class Service:
+    """Makes the engine of `folder()`, and makes it anew when the owner has changed endpoints.toml."""
+
+    def __init__(self, folder: Callable[[], Path], environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._settings: Settings | None = None
+        self._engine: Engine | None = None
+        self._journal: Journal | None = None
+        self._transport: RequestsTransport | None = None
+
+    def settings(self) -> Settings:
+        """What the owner decided, as it stands in endpoints.toml now. Raises InputError on a file that cannot be used."""
+        return load_settings(self._folder() / FILE)
+
+    def credentials(self) -> Credentials:
+        """The keys of this server. Makes no file."""
+        return Credentials(self._folder() / "keys.json", self._environment)
+
+    def listing(self) -> tuple[tuple[tuple[str, bool], ...], str]:
+        """The names of the endpoints with whether each has its key; and one line where endpoints.toml cannot be used,
+        in which case they are the built-in ones. Makes no file."""
+        problem = ""
+        try:
+            settings = self.settings()
+        except InputError as error:
+            settings, problem = built_in_settings(), str(error)
+        keys = self.credentials()
+        return tuple((e.name, keys.has(e.credential)) for e in settings.endpoints.values()), problem
+
+    def prepare(self) -> Path:
+        """The private folder, made where it is missing, for the server's owner alone. Raises StoreError."""
+        folder = self._folder()
+        try:
+            folder.mkdir(mode=OWNER_ALONE, parents=True, exist_ok=True)
+            if os.name == "posix":
+                folder.chmod(OWNER_ALONE)
+        except OSError as error:
+            raise StoreError(f"{folder.name} cannot be made in the user directory ({error.strerror}).") from error
+        return folder
+
+    def engine(self) -> Engine:
+        """The engine by today's settings. Raises InputError on settings that cannot be used, StoreError on a journal
+        that cannot be opened."""
+        with self._lock:
+            settings = self.settings()
+            if self._engine is None or settings != self._settings:
+                folder = self.prepare()
+                self._journal = self._journal or Journal(folder / "journal.sqlite", time.time)
+                self._transport = self._transport or RequestsTransport()
+                results = Results(folder / "results", settings.results_bytes)
+                pictures = Pictures(_encode, _size, _check)
+                self._engine = Engine(settings, self.credentials(), self._journal, results, self._transport, pictures)
+                self._settings = settings
+            return self._engine
+
+
+SERVICE = Service(private_folder, os.environ)
+
+
+def _encode(picture: Picture, max_bytes: int, max_side: int) -> tuple[bytes, str]:
+    return images.encode_within(picture.pixels, max_bytes, max_side)
+
+
+def _size(picture: Picture) -> tuple[int, int]:
+    height, width = picture.pixels.shape[1:3]
+    return int(width), int(height)
+
+
+def _check(data: bytes) -> None:
+    images.decode(data)

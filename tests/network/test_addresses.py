@@ -1,0 +1,290 @@
+"""Which addresses may be contacted, and how: told by their text, by what their name stands for, and by the proxy."""
+
+from __future__ import annotations
+
+import pytest
+from image_mixer.network.addresses import (
+    Disallowed,
+    Origin,
+    Way,
+    is_loopback,
+    is_private,
+    is_public,
+    origin_of,
+    plain_origin,
+    way_to,
+)
+
+OWN = Origin("http", "127.0.0.1", 8000)
+PROXY = "http://user:word@proxy.lan:3128"
+NAMES: dict[str, list[str]] = {
+    "public.example": ["93.184.216.34"],
+    "inside.example": ["10.0.0.8"],
+    "both.example": ["93.184.216.34", "127.0.0.1"],
+    "six.example": ["2606:2800:220:1:248:1893:25c8:1946", "93.184.216.34"],
+    "meta.example": ["169.254.169.254"],
+    "nat64.example": ["64:ff9b::5db8:d822"],
+    "site.example": ["2606:2800:220::1", "fec0::1"],
+    "empty.example": [],
+}
+
+
+def way(url: str, proxy: str = "") -> Way:
+    return way_to(url, OWN, ("cdn.lan",), lambda host, port: NAMES.get(host, ["127.0.0.1"]), lambda url: proxy)
+
+
+@pytest.mark.parametrize(
+    ("url", "addresses"),
+    [
+        ("http://127.0.0.1:8000/a.png", ()),
+        ("https://cdn.lan/a.png", ()),
+        ("https://public.example/a.png", ("93.184.216.34",)),
+        ("https://six.example:8443/a.png", ("2606:2800:220:1:248:1893:25c8:1946", "93.184.216.34")),
+        ("https://93.184.216.34/x", ("93.184.216.34",)),
+        ("https://nat64.example/", ("64:ff9b::5db8:d822",)),
+        ("https://[2606:2800:220::1]/", ("2606:2800:220::1",)),
+    ],
+)
+def test_where_downloads_may_go(url: str, addresses: tuple[str, ...]) -> None:
+    assert way(url) == Way(addresses)
+
+
+PRIVATE = [
+    "http://public.example/a.png",
+    "http://127.0.0.1:8001/a.png",
+    "https://127.0.0.1:8000/",
+    "https://[::1]/",
+    "https://[::ffff:127.0.0.1]/",
+    "https://10.1.2.3/",
+    "https://[64:ff9b::7f00:1]/",
+    "https://[2002:7f00:1::]/",
+    "https://0.0.0.0/",
+    "https://224.0.0.1/",
+    "https://192.0.2.1/",
+    "https://100.64.0.1/",
+    "https://[fec0::1]/",
+    "https://169.254.169.254/latest/meta-data",
+    "https://[::7f00:1]/",
+    "http://cdn.lan/a.png",
+    "https://localhost/",
+    "https://localhost./",
+    "https://LOCALHOST:8188/",
+    "https://[2001:db8::1]/",
+    "https://127.1/",
+    "https://2130706433/",
+    "https://0x7f.0.0.1/",
+    "https://0177.0.0.1/",
+    "https://127.0.0.1./",
+]
+"""By their text alone no place on the public internet."""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *PRIVATE,
+        "https://inside.example/",
+        "https://both.example/",
+        "https://meta.example/",
+        "https://site.example/",
+        "https://empty.example/",
+    ],
+)
+def test_where_downloads_may_not_go(url: str) -> None:
+    with pytest.raises(Disallowed, match=r"public internet|not https"):
+        way(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *PRIVATE,
+        "https://nas.local/",
+        "https://printer.home.arpa/",
+        "https://db.internal/",
+        "https://wiki.corp/",
+        "https://router.lan/",
+        "https://router.home/",
+        "https://intranet/",
+        "https://app.localhost/",
+        "https://x.localdomain/",
+        "https://hidden.onion/",
+        "https://1.0.0.127.in-addr.arpa/",
+        "https://a.b.internal./",
+        "https://NAS.LOCAL/",
+        "https://127.0.0.1;.public.example/",
+        "https://public.example,127.0.0.1/",
+        "https://.public.example/",
+        "https://public..example/",
+        "https://10.0.0.1.0/",
+        "https://public.0x7f/",
+        "https://*.example/",
+    ],
+)
+def test_with_a_proxy_the_text_alone_is_judged(url: str) -> None:
+    with pytest.raises(Disallowed, match=r"public internet|not https"):
+        way(url, PROXY)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://public.example/a.png",
+        "https://pub-3626.r2.dev/a.png",
+        "https://a_b.public.example:8443/",
+        "https://xn--bcher-kva.example/",
+        "https://93.184.216.34/x",
+        "https://[2606:2800:220::1]/",
+    ],
+)
+def test_with_a_proxy_no_name_is_looked_up(url: str) -> None:
+    def resolve(host: str, port: int) -> list[str]:
+        raise AssertionError(f"{host} was looked up")
+
+    assert way_to(url, OWN, (), resolve, lambda url: PROXY) == Way(proxy=PROXY)
+    assert "word" not in repr(Way(proxy=PROXY))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/a.png", "https://cdn.lan/a.png"])
+def test_the_owners_places_are_reached_as_the_endpoint_is(url: str) -> None:
+    assert way(url, PROXY) == Way()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("file:///etc/passwd", "file on the service's machine"),
+        ("C:\\out\\1.png", "file on the service's machine"),
+        ("https://user@public.example/", "user name"),
+        ("https://user:word@public.example/", "user name"),
+        ("ftp://public.example/", r"not https \(ftp\)"),
+        ("javascript:alert(1)", "not https"),
+        ("data:text/html,<b>", "data URI"),
+        ("DATA:image/png;base64,AAAA", "data URI"),
+        ("", "no scheme"),
+        ("//a.example", "no scheme"),
+        ("/images/1.png", "no scheme"),
+        ("iVBORw0KGgo", "no scheme"),
+        ("https://", "no host"),
+        ("https:///a", "no host"),
+        ("https://[fe80::1%25eth0]/", "no host"),
+        ("https://a.example/x y", "characters"),
+        ("https://a.example/\n", "characters"),
+        ("https://a.exa\u0301mple/", "characters"),
+        ("https://public.example\\@inside.example/", "characters"),
+        ("https://a.example/\ud800", "characters"),
+        ("https://public.example:99999/", "host or port"),
+        ("https://[::1/", "host or port"),
+        ("https://a:b/", "host or port"),
+        ("https://a.example/" + "x" * 9000, "longer than 4096"),
+    ],
+)
+def test_what_is_not_a_plain_url_says_why(url: str, reason: str) -> None:
+    assert origin_of(url) is None
+    with pytest.raises(Disallowed, match=reason):
+        plain_origin(url)
+
+
+# The networks of IANA's registries of special-purpose addresses, and those that old drafts still name: one address each.
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.1.2.3",
+        "10.255.0.1",
+        "100.64.0.1",
+        "100.127.255.254",
+        "127.8.8.8",
+        "169.254.0.1",
+        "172.31.255.255",
+        "192.0.0.9",
+        "192.0.2.1",
+        "192.88.99.1",
+        "192.168.1.1",
+        "198.19.0.1",
+        "198.51.100.7",
+        "203.0.113.9",
+        "224.0.0.1",
+        "239.1.1.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::7f00:1",
+        "::5db8:d822",
+        "::ffff:10.0.0.1",
+        "::ffff:0:93.184.216.34",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::5db8:d822",
+        "100::1",
+        "2001::1",
+        "2001:0:5db8:d822::1",
+        "2001:10::1",
+        "2001:20::1",
+        "2001:db8::1",
+        "2002:5db8:d822::1",
+        "3fff::1",
+        "5f00::1",
+        "fc00::1",
+        "fd12::1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fec0::1",
+        "feff::1",
+        "ff02::1",
+        "4000::1",
+        "e000::1",
+        "public.example",
+        "",
+        "1.2.3",
+        "127.1",
+        "0x7f000001",
+        "93.184.216.34 ",
+    ],
+)
+def test_what_is_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.216.34",
+        "1.1.1.1",
+        "100.63.255.255",
+        "100.128.0.1",
+        "172.32.0.1",
+        "192.0.1.1",
+        "198.20.0.1",
+        "223.255.255.1",
+        "2606:2800:220::1",
+        "2001:200::1",
+        "2001:4860:4860::8888",
+        "2a00::1",
+        "2c0f::1",
+        "64:ff9b::5db8:d822",
+        "::ffff:93.184.216.34",
+    ],
+)
+def test_what_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback", "private"),
+    [
+        ("127.0.0.1", True, True),
+        ("127.9.9.9", True, True),
+        ("::1", True, True),
+        ("::ffff:127.0.0.1", True, True),
+        ("localhost", True, False),
+        ("192.168.1.5", False, True),
+        ("fd00::5", False, True),
+        ("::ffff:10.0.0.1", False, True),
+        ("::ffff:93.184.216.34", False, False),
+        ("192.0.2.1", False, False),
+        ("0.0.0.0", False, False),
+        ("nas.local", False, False),
+    ],
+)
+def test_what_is_this_machine_and_what_is_a_local_network(host: str, loopback: bool, private: bool) -> None:
+    assert (is_loopback(host), is_private(host)) == (loopback, private)

@@ -1,0 +1,1 @@
+"""Workflows and prompts as data: read, converted, changed and checked."""
