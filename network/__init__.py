@@ -1,1 +1,1 @@
-"""Guarded requests: which addresses may be reached, one HTTP exchange, and pictures downloaded."""
+"""Guarded requests: which addresses may be contacted, one HTTP exchange, and downloads of pictures."""

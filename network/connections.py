@@ -1,5 +1,5 @@
-"""Connections of urllib3 that tell whether a byte of the request was sent, go to the addresses that they are given, and
-keep to the time of their call, look-up of the name included."""
+"""urllib3 connections that record whether a byte of the request was sent, connect to given addresses, and keep within
+the time limit of their call, including the name look-up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class NotConnected(OSError):
-    """No connection was made. `offline` if the network, not the place that was called, is the reason."""
+    """No connection was made. `offline`: because of the network, not of the host that was called."""
 
     def __init__(self, reason: str, offline: bool) -> None:
         super().__init__(reason)
@@ -32,8 +32,11 @@ class NotConnected(OSError):
 
 
 class Watch:
-    """What is known about the exchange of one thread, and its limits in seconds: `connect` for one address, `read` for
-    one step on the socket, `total` from now on. `addresses` are connected to instead of what `resolve` gives."""
+    """The state of one thread's exchange, and its time limits.
+
+    Limits in seconds: `connect` per address, `read` per socket operation, `total` from now on. If `addresses` are given,
+    connect to them instead of asking `resolve`.
+    """
 
     def __init__(self, addresses: tuple[str, ...], connect: float, read: float, total: float, resolve: Resolve) -> None:
         self.addresses = addresses
@@ -47,25 +50,30 @@ class Watch:
         self._end = time.monotonic() + total
 
     def left(self) -> float:
-        """The seconds that are left of the total."""
+        """Return how many seconds of the total are left."""
         return self._end - time.monotonic()
 
     def expire(self) -> None:
-        """Break the exchange off."""
+        """Abort the exchange."""
         self.expired = True
         if self.socket is not None:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def connected(self, host: str, port: int, open_one: Callable[[str, float], Any]) -> Any:
-        """A socket to `host` by `open_one(address, seconds)`, tried on each address in turn. Raises NotConnected."""
+        """Return a socket to `host` from `open_one(address, seconds)`, called for each address in turn.
+
+        Raise NotConnected if none of them can be opened.
+        """
         try:
             addresses = self.addresses or self._looked_up(host.strip("[]"), port)
             self.socket = first_that_answers(addresses, open_one, self.connect, self.left)
         except NotConnected as error:
             self.problem = error
             raise
-        self.socket.settimeout(max(0.001, min(self.connect, self.left())))  # for TLS, or for what a proxy answers
+        self.socket.settimeout(
+            max(0.001, min(self.connect, self.left()))
+        )  # for the TLS handshake or the answer of a proxy
         return self.socket
 
     def _looked_up(self, host: str, port: int) -> Sequence[str]:
@@ -74,9 +82,9 @@ class Watch:
         try:
             return in_time(lambda: self._resolve(host, port), self.left())
         except TimeoutError:
-            raise NotConnected("its name was not looked up in time", True) from None
+            raise NotConnected("its host name was not looked up in time", True) from None
         except OSError:
-            raise NotConnected("the network or the name does not answer", True) from None
+            raise NotConnected("the network does not answer, or the host name does not exist", True) from None
 
 
 class Watches(threading.local):
@@ -88,14 +96,15 @@ class Watches(threading.local):
 def first_that_answers(
     addresses: Sequence[str], open_one: Callable[[str, float], T], each: float, left: Callable[[], float]
 ) -> T:
-    """The first of `addresses` that `open_one(address, seconds)` opens. Each address gets at most `each` seconds, and of
-    the seconds that are `left` no more than its part, so that a silent one leaves time for those after it.
+    """Return what `open_one(address, seconds)` returns for the first of `addresses` that it can open.
 
-    Raises NotConnected for the address that came nearest: refused, then silent, then not reachable.
+    Each address gets at most `each` seconds, and at most an equal share of the seconds `left`, so that a silent one
+    leaves time for those after it. Raise NotConnected with the most telling reason: refused, then silent, then
+    unreachable.
     """
     met: list[OSError] = []
-    for at, address in enumerate(addresses):
-        seconds = min(each, left() / (len(addresses) - at))
+    for index, address in enumerate(addresses):
+        seconds = min(each, left() / (len(addresses) - index))
         if seconds <= 0:
             met.append(TimeoutError())
             break
@@ -107,11 +116,11 @@ def first_that_answers(
         raise NotConnected("the connection is refused", False)
     if any(isinstance(error, TimeoutError) for error in met):
         raise NotConnected("no connection in time", True)
-    raise NotConnected("the network or the name does not answer", True)
+    raise NotConnected("the network does not answer, or the host name does not exist", True)
 
 
 class _Watched:
-    """What the two kinds of connection do more than urllib3's: they report to the watch of their thread."""
+    """What both kinds of connection add to urllib3's: they report to the watch of their thread."""
 
     watches: Watches
     sock: Any
@@ -139,15 +148,15 @@ class _Watched:
             watch = self._watch
             if watch.expired:
                 raise TimeoutError
-            watch.socket = getattr(self.sock, "socket", self.sock)  # within TLS to a proxy, urllib3 wraps it once more
+            watch.socket = getattr(self.sock, "socket", self.sock)  # with TLS to a proxy, urllib3 wraps it once more
             watch.sent = True
-            self.sock.settimeout(watch.read)  # urllib3 would send a large body in the time for connecting
+            self.sock.settimeout(watch.read)  # otherwise urllib3 sends a large body under the connect limit
         super().send(data)  # type: ignore[misc]
 
     @property
     def _watch(self) -> Watch:
         watch = self.watches.current
-        assert watch is not None, "a connection is used in the exchange of its thread alone"
+        assert watch is not None, "a connection is used only within an exchange of its thread"
         return watch
 
 
@@ -168,19 +177,19 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class WatchedAdapter(HTTPAdapter):
-    """requests' adapter with connections that report to `watches`, and no retries of its own."""
+    """The adapter of requests, without retries, whose connections report to `watches`."""
 
     def __init__(self, watches: Watches) -> None:
         self._watches = watches
         super().__init__(pool_connections=16, pool_maxsize=32, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools for direct connections."""
+        """Create the pools for direct connections."""
         super().init_poolmanager(*args, **kwargs)
         self._watch(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the pools for connections by way of a proxy."""
+        """Create the pools for connections through a proxy."""
         manager = super().proxy_manager_for(*args, **kwargs)
         self._watch(manager)
         return manager

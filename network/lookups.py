@@ -1,4 +1,4 @@
-"""Questions to the system that may hang, such as a look-up of a name, asked with a limit on the time."""
+"""Run calls to the system that may hang, such as a name look-up, with a time limit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ T = TypeVar("T")
 
 
 def in_time(ask: Callable[[], T], seconds: float) -> T:
-    """What `ask` returns or raises. Raises TimeoutError after `seconds`; `ask` then ends unheard in a daemon thread,
-    which keeps no process alive: the system's resolver cannot be broken off."""
+    """Return or raise what `ask` does, or raise TimeoutError after `seconds`.
+
+    The system's resolver cannot be interrupted, so `ask` then goes on in a daemon thread, which does not keep the process
+    alive, and its result is dropped.
+    """
     future: Future[T] = Future()
 
     def work() -> None:

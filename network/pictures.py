@@ -1,40 +1,26 @@
-"""Bytes that should be a picture: told by their first bytes, never by a header; and what the engine is handed."""
+"""Recognise pictures by their first bytes, never by a header of the answer."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from ..mixing.errors import ImageError
-from ..mixing.mix import Picture
 
 MAX_PIXELS = 64_000_000
 _TEXT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n")
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """What the engine is handed, since it knows no pixels.
-
-    `encode(picture, max_bytes, max_side)` gives (bytes, MIME type): PNG where that fits, else JPEG, scaled down to
-    `max_side` pixels. `size(picture)` gives (width, height). `check(bytes)` raises ImageError on what is no picture.
-    """
-
-    encode: Callable[[Picture, int, int], tuple[bytes, str]]
-    size: Callable[[Picture], tuple[int, int]]
-    check: Callable[[bytes], None]
-
-
 def picture_bytes(body: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
-    """The picture in `body`, which may be base64 text or a data URI of it. Raises ImageError where there is none, or
-    where its header states more than `max_pixels` pixels."""
+    """Return the picture in `body`, which may also be base64 text or a data URI of one.
+
+    Raise ImageError if it is not a picture, or if its header states more than `max_pixels` pixels.
+    """
     data = body if is_picture(body) else _from_text(body)
     if not is_picture(data):
-        raise ImageError("The download is no PNG, JPEG, WebP or GIF.")
+        raise ImageError("The download is not a PNG, JPEG, WebP or GIF.")
     stated = stated_size(data)
     if stated is not None and stated[0] * stated[1] > max_pixels:
         raise ImageError(f"The download states {stated[0]} x {stated[1]} pixels, over {max_pixels // 10**6} million.")
@@ -42,14 +28,14 @@ def picture_bytes(body: bytes, max_pixels: int = MAX_PIXELS) -> bytes:
 
 
 def is_picture(data: bytes) -> bool:
-    """Whether the first bytes are those of a PNG, JPEG, GIF or WebP."""
+    """Return whether the first bytes are those of a PNG, JPEG, GIF or WebP."""
     if data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")):
         return True
     return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) in pixels as a PNG's, GIF's or JPEG's header states them; None where it does not."""
+    """Return (width, height) in pixels from the header of a PNG, GIF or JPEG, or None if it does not state them."""
     try:
         if data[:8] == b"\x89PNG\r\n\x1a\n":
             width, height = struct.unpack(">II", data[16:24])

@@ -1,5 +1,5 @@
-"""One exchange over HTTP, with what `requests` alone does not tell or keep: whether a byte was sent, a limit on the
-whole time and size, and a connection to an address that was checked before."""
+"""One HTTP exchange, with what `requests` lacks: whether a byte was sent, limits on the whole time and size, and
+connections to addresses that were checked before."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from typing import TypeAlias
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from .addresses import Resolve, is_loopback, origin_of
+from ..mixing.urls import origin_of
+from .addresses import Resolve, is_loopback
 from .connections import Watch, WatchedAdapter, Watches
 from .lookups import in_time
 
 _CHUNK = 65536
 _TLS_WORDS = ("sslerror", "sslcert", "ssleof", "[ssl")
-"""Names of errors: shorter words are in those of the pools and of hosts too."""
+"""Parts of error names. Shorter words also occur in the names of pools and hosts."""
 
 _TUNNEL = re.compile(r"tunnel connection failed: (\d{3})")
 
 
 @dataclass(frozen=True)
 class Call:
-    """What to send. `connect`, `read` and `total` in seconds, `max_bytes` of the answer's body.
+    """One request. `connect`, `read`, and `total` in seconds; `max_bytes` limits the answer's body.
 
-    `addresses` are numeric and are connected to, in turn, instead of asking DNS or a proxy; `proxy` is the one to go by.
-    With neither, the environment's proxies serve all hosts but this machine. `fresh` takes no connection used before,
-    so that a failure cannot mean a stale one. Body and proxy are not shown: they hold a key and maybe a password.
+    If numeric `addresses` are given, connect to them in turn, without DNS or a proxy. If `proxy` is given, use that one.
+    With neither, use the environment's proxies for all hosts except this machine. `fresh` opens a new connection, so that
+    a failure cannot come from a stale one. The repr hides body and proxy: they may contain a key and a password.
     """
 
     method: str
@@ -51,7 +52,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back, whole. Header names are lower case; no redirect was followed."""
+    """A complete answer. Header names are in lower case. Redirects are not followed."""
 
     status: int
     headers: Mapping[str, str]
@@ -59,7 +60,7 @@ class Reply:
 
 
 class NotSent(Exception):
-    """No byte of the request left this machine. `offline` if the network, not the service, is the reason."""
+    """No byte of the request was sent. `offline`: because of this machine's network, not of the service."""
 
     def __init__(self, reason: str, offline: bool = False) -> None:
         super().__init__(reason)
@@ -67,22 +68,22 @@ class NotSent(Exception):
 
 
 class NoAnswer(Exception):
-    """The request, or a part of it, was sent; no whole answer was read."""
+    """The request, or a part of it, was sent, but no complete answer was read."""
 
 
 class TooLarge(NoAnswer):
-    """The answer has more bytes than the call allows."""
+    """The answer is larger than the call allows."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"the answer is larger than {max_bytes // 1000} kB")
 
 
 Transport: TypeAlias = Callable[[Call], Reply]
-"""Sends one call. Raises NotSent or NoAnswer, and nothing else."""
+"""Send one call and return the reply. Raise NotSent or NoAnswer, and nothing else."""
 
 
 def system_resolve(host: str, port: int) -> list[str]:
-    """The numeric addresses of a host, IPv6 and IPv4, as the system's resolver gives them. Raises OSError."""
+    """Return the numeric addresses, IPv6 and IPv4, that the system's resolver finds for a host. Raise OSError if none."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
@@ -91,16 +92,20 @@ def system_resolve(host: str, port: int) -> list[str]:
 
 
 def environment_proxy(url: str) -> str:
-    """The proxy for `url` by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or by the system's settings on Windows and
-    macOS; "" if there is none. May look the host up: call it with a limit on the time."""
+    """Return the proxy for `url`, or "" if there is none.
+
+    It comes from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or from the system's settings on Windows and macOS. This
+    may look the host up: call it with a time limit.
+    """
     return select_proxy(url, get_environ_proxies(url)) or ""
 
 
 class RequestsTransport:
-    """A Transport on one pooled `requests` session. It follows no redirect, keeps no cookie and reads no .netrc; the
-    proxies of the environment are used for what is not pinned to addresses. Every address of a name is tried in turn.
+    """A Transport on one pooled `requests` session.
 
-    Looking a name up and connecting count against a call's total; `resolve` may hang without holding a call longer.
+    It follows no redirects, keeps no cookies, and does not read .netrc. It uses the environment's proxies for calls that
+    are not pinned to addresses, and tries every address of a host name in turn. The name look-up and the connection count
+    toward a call's total, also if `resolve` hangs.
     """
 
     def __init__(self, resolve: Resolve = system_resolve) -> None:
@@ -122,13 +127,13 @@ class RequestsTransport:
         except (NotSent, NoAnswer):
             raise
         except Exception as error:
-            raise _told(error, watch, call.total) from None
+            raise _translated(error, watch, call.total) from None
         finally:
             timer.cancel()
             self._watches.current = None
 
     def close(self) -> None:
-        """Close pooled connections."""
+        """Close the pooled connections."""
         self._session.close()
 
     def _new_session(self) -> requests.Session:
@@ -164,14 +169,16 @@ class RequestsTransport:
 
 
 def _proxies(call: Call, watch: Watch) -> dict[str, str]:
-    """What `requests` is told of proxies. Raises NotSent on one of a kind that cannot be used."""
+    """Return the `proxies` argument for requests. Raise NotSent if the proxy is of a kind that cannot be used."""
     origin = origin_of(call.url)
     proxy = call.proxy
     if not (proxy or call.addresses or (origin is not None and is_loopback(origin.host))):
         proxy = in_time(lambda: environment_proxy(call.url), watch.left())
     kind, named, _ = proxy.partition("://")
     if named and kind.lower() not in ("http", "https"):
-        raise NotSent(f"the proxy that is set is of the kind {kind[:20]}, and only http and https can be used", True)
+        raise NotSent(
+            f"the proxy that is set is of the kind {kind[:20]}, and only http and https proxies can be used", True
+        )
     return {"http": proxy, "https": proxy} if proxy else {}
 
 
@@ -189,7 +196,7 @@ def _read(response: requests.Response, max_bytes: int, watch: Watch) -> bytes:
     if watch.expired:
         raise TimeoutError
     if stated.isdigit() and size < int(stated):
-        raise NoAnswer("the answer was cut short")
+        raise NoAnswer("the answer was cut off")
     return _unpacked(b"".join(parts), response.headers.get("Content-Encoding", ""), max_bytes)
 
 
@@ -197,7 +204,7 @@ def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
     if encoding.lower() in ("", "identity"):
         return body
     if encoding.lower() not in ("gzip", "deflate"):
-        raise NoAnswer(f"the answer is packed as {encoding[:20]!r}")
+        raise NoAnswer(f"the answer is compressed as {encoding[:20]!r}, which is not supported")
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     unpacked = inflater.decompress(body, max_bytes)
     if inflater.unconsumed_tail:
@@ -205,12 +212,13 @@ def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
     return unpacked
 
 
-def _told(error: Exception, watch: Watch, total: float) -> NotSent | NoAnswer:
+def _translated(error: Exception, watch: Watch, total: float) -> NotSent | NoAnswer:
+    """Return what an error of requests or urllib3 means. Some causes show only in its text."""
     if watch.sent:
         if watch.expired:
-            return NoAnswer(f"no whole answer in {round(total, 1):g} s")
+            return NoAnswer(f"no complete answer in {round(total, 1):g} s")
         slow = isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in str(error)
-        return NoAnswer("no answer in time" if slow else "the connection broke before the answer was whole")
+        return NoAnswer("no answer in time" if slow else "the connection broke before the answer was complete")
     text = f"{type(error).__name__} {error}".lower()
     proxied = isinstance(error, requests.exceptions.ProxyError)
     if watch.problem is not None:
@@ -221,7 +229,7 @@ def _told(error: Exception, watch: Watch, total: float) -> NotSent | NoAnswer:
     if tunnel is not None:
         return NotSent(f"the proxy that is set makes no connection (HTTP {tunnel[1]})", True)
     if any(word in text for word in _TLS_WORDS):
-        return NotSent("no secure connection (TLS): its certificate or encryption is not accepted")
+        return NotSent("no secure connection (TLS): the certificate or encryption is not accepted")
     if isinstance(error, requests.exceptions.InvalidProxyURL) or proxied:
         return NotSent("the proxy that is set cannot be used", True)
     if watch.expired or isinstance(error, (requests.Timeout, TimeoutError)) or "timed out" in text:

@@ -1,1 +1,1 @@
-"""The paid service: a recipe becomes jobs, jobs become bytes on disk, and no job is ever paid twice or lost unsaid."""
+"""The paid service as a client: recipes become jobs, jobs become bytes on disk, and no job is paid twice or lost."""

@@ -1,4 +1,4 @@
-"""Keys: from the environment, or from one file that only the server's owner can read. Nothing here shows one."""
+"""Keep the services' keys: in the environment, or in one file that only the server's owner can read. Never show one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HIDDEN = "***"
 
 @dataclass(frozen=True)
 class Key:
-    """A secret that shows itself neither in its repr nor in its text."""
+    """A secret that appears neither in its repr nor in its text."""
 
     secret: str = field(repr=False)
 
@@ -29,12 +29,15 @@ class Key:
         return HIDDEN
 
     def hidden_in(self, body: bytes) -> bytes:
-        """`body` without this key, since an answer may repeat what it was sent: plain, as JSON spells it (`\\/`, `\\u006B`)
-        or percent-encoded, each character in a way of its own. JSON in UTF-16 or UTF-32 comes back as UTF-8."""
+        """Return `body` with this key masked, since an answer may repeat what it was sent.
+
+        Each character of the key may be plain, escaped as in JSON (`\\/`, `\\u006B`), or percent-encoded. JSON in UTF-16 or
+        UTF-32 is returned as UTF-8.
+        """
         encoding = json.detect_encoding(body)
         if not encoding.startswith("utf-8"):
             body = body.decode(encoding, "replace").encode()
-        if self._spelled.search(body) is None:  # nearly always: this one skips ahead to the key's first character
+        if self._spelled.search(body) is None:  # nearly always; this pattern is fast
             return body
         return self._spelled_whole.sub(HIDDEN.encode(), body)
 
@@ -44,13 +47,13 @@ class Key:
 
     @cached_property
     def _spelled_whole(self) -> re.Pattern[bytes]:
-        """With the backslashes before it: one that is left behind would spoil the JSON."""
+        """The pattern with the backslashes before it: a remaining one would break the JSON."""
         before = b"" if self.secret.startswith("\\") else rb"(?<!\\)\\*"
         return re.compile(before + _any_spelling(self.secret))
 
 
 class Credentials:
-    """Keys by name. The environment is asked first, then the file `path`, which is made with mode 0600."""
+    """Keys by name, from `environment` first and then from the file `path`, which is created with mode 0600."""
 
     def __init__(self, path: Path, environment: Mapping[str, str]) -> None:
         self._path = path
@@ -60,8 +63,10 @@ class Credentials:
         return f"Credentials({self._path.name!r})"
 
     def key(self, name: str) -> Key | None:
-        """The key called `name`, or None. Raises InputError where the one given cannot be a key, or the file is open
-        to others."""
+        """Return the key called `name`, or None if it is not set.
+
+        Raise InputError if it is not a valid key, or if the file of keys cannot be read or is readable by others.
+        """
         secret = self._environment.get(name, "").strip() or self._stored().get(name)
         if not secret:
             return None
@@ -69,26 +74,26 @@ class Credentials:
         return Key(secret)
 
     def has(self, name: str) -> bool:
-        """Whether there is a key called `name` that can be used."""
+        """Return whether there is a usable key called `name`."""
         try:
             return self.key(name) is not None
         except InputError:
             return False
 
     def source(self, name: str) -> Literal["environment", "file"] | None:
-        """Where the key called `name` comes from."""
+        """Return where the key called `name` comes from, or None if there is no usable one."""
         if self._environment.get(name, "").strip():
             return "environment"
         return "file" if self.has(name) else None
 
     def set(self, name: str, secret: str) -> None:
-        """Keeps `secret` in the file as `name`. Raises InputError where it cannot be a key or cannot be written."""
+        """Store `secret` in the file as `name`. Raise InputError if it is not a valid key or cannot be written."""
         secret = secret.strip()
         _check(name, secret)
         self._write({**self._stored(), name: secret})
 
     def clear(self, name: str) -> None:
-        """Forgets the key called `name` in the file; the environment is not touched."""
+        """Remove the key called `name` from the file, not from the environment. Raise InputError if that fails."""
         stored = self._stored()
         if stored.pop(name, None) is not None:
             self._write(stored)
@@ -96,7 +101,7 @@ class Credentials:
     def _stored(self) -> dict[str, str]:
         try:
             if os.name == "posix" and stat.S_IMODE(self._path.stat().st_mode) & 0o077:
-                raise InputError(f"Others can read {self._path.name}: make it yours alone with chmod 600.")
+                raise InputError(f"Others can read {self._path.name}: restrict it to yourself with chmod 600.")
             data = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
@@ -118,12 +123,15 @@ class Credentials:
                 Path(temporary).unlink(missing_ok=True)
                 raise
         except OSError as error:
-            raise InputError(f"The key cannot be kept in {self._path.name}: {error.strerror}.") from None
+            raise InputError(f"The key cannot be stored in {self._path.name}: {error.strerror}.") from None
 
 
 def _any_spelling(secret: str) -> bytes:
-    """A regular expression for the spellings of `secret`. Every text can be matched in one way only, and no repetition
-    meets another one of the same character, so that no answer makes the search long."""
+    """Return a regular expression for all spellings of `secret`.
+
+    It can match a text in only one way, and no two repetitions of the same character are adjacent, so that no answer makes
+    the search slow.
+    """
     found = b""
     for part in re.findall(r"\\+|[^\\]+", secret):
         if part[0] == "\\":

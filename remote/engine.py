@@ -14,12 +14,12 @@ from ..mixing.errors import EngineError
 from ..mixing.recipe import Recipe
 from ..mixing.report import Report
 from ..network.addresses import Resolve
-from ..network.pictures import Pictures
 from ..network.transport import Transport, system_resolve
 from .client import Client
 from .credentials import Credentials
 from .endpoints import Endpoint, Settings
 from .errors import NO_KEY, PicturesMissing, RunInterrupted
+from .pictures import Pictures
 from .run.context import RunContext
 from .run.crew import Crew
 from .run.kept import Images, kept_images, singles_of

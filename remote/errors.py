@@ -1,41 +1,41 @@
-"""How a remote run can end besides with images. A node may fall back only on EngineError; never on these."""
+"""The errors that can end a remote run, and their causes. A node may fall back to another engine only on EngineError."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from ..mixing.errors import EngineError, MixError
+from ..wire import causes
 
 NO_KEY: Final = "no key"
 CAP_REACHED: Final = "cap reached"
 OFFLINE: Final = "offline"
-REFUSED: Final = "refused"
-QUEUE_FULL: Final = "queue full"
-SERVICE_DOWN: Final = "service down"
-JOB_FAILED: Final = "job failed"
-CAUSES: Final = (NO_KEY, CAP_REACHED, OFFLINE, REFUSED, QUEUE_FULL, SERVICE_DOWN, JOB_FAILED)
-"""The causes that an EngineError of the remote engine carries."""
-
+REFUSED: Final = causes.REFUSED
+QUEUE_FULL: Final = causes.QUEUE_FULL
+SERVICE_DOWN: Final = causes.SERVICE_DOWN
+JOB_FAILED: Final = causes.JOB_FAILED
+CAUSES: Final = (NO_KEY, CAP_REACHED, OFFLINE, *causes.CAUSES)
+"""The causes of an EngineError of the remote engine: its own, and those that an answer of the service can have."""
 
 COMMON: Final = (NO_KEY, CAP_REACHED, OFFLINE, REFUSED)
-"""Causes that every other job of a run would meet too: after one of them no new job is begun."""
+"""Causes that affect every other job of a run too: after one of them, no new job is started."""
 
 
 class Unreachable(EngineError):
-    """The service cannot be reached: every other job of the run would meet the same."""
+    """The service cannot be reached, which affects every other job of the run too."""
 
 
 class StillRunning(EngineError):
-    """The service works on a job for longer than this run waits: it goes on there, and the next queue collects it."""
+    """A job takes longer than this run waits. It continues at the service, and the next queue collects it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, SERVICE_DOWN)
 
 
 class NotDelivered(EngineError):
-    """The service took a job and does not deliver it. It may be paid for; another attempt can be.
+    """The service took a job and does not deliver it. The job may be paid for, and another attempt can be paid for.
 
-    `reason` is what happened, without what to do about it. `asked`: the service was asked for it once more just now.
+    `reason` is what happened, without the advice. `asked`: the service was just asked for the job once more.
     """
 
     def __init__(self, reason: str, advice: str, asked: bool = True) -> None:
@@ -45,10 +45,10 @@ class NotDelivered(EngineError):
 
 
 class UnknownOutcome(MixError):
-    """A job was sent and no clear answer was read: it may have been paid for. It is not sent again by itself.
+    """A job was sent and no clear answer was read: it may be paid for, so it is not sent again automatically.
 
-    `reason` is what happened and what would settle it. `stops` if two faults in a row show that further jobs would end
-    in the same way. `asked`: the account's list was read just now, if there is one.
+    `reason` is what happened and what would settle it. `stops`: two faults in a row show that further jobs would end in
+    the same way. `asked`: the account's list, if there is one, was just read.
     """
 
     def __init__(self, reason: str, advice: str, stops: bool = False, asked: bool = True) -> None:
@@ -59,7 +59,7 @@ class UnknownOutcome(MixError):
 
 
 class ResultGone(MixError):
-    """A job was paid for, its bytes are no longer here and its links no longer live. `reason` says so alone."""
+    """A job was paid for, but its bytes are no longer on disk and its links have expired. `reason` omits the advice."""
 
     asked = True
 
@@ -69,12 +69,12 @@ class ResultGone(MixError):
 
 
 class PicturesMissing(MixError):
-    """Some pictures of a run came and some did not. The message names which, why, and what to press."""
+    """Some pictures of a run are missing. The message says which, why, and what to press."""
 
 
 class StoreError(MixError):
-    """The journal or the results cannot be read or written: disk full, locked, corrupt."""
+    """The journal or the results cannot be read or written, for example because the disk is full or a file is locked."""
 
 
 class RunInterrupted(MixError):
-    """The person interrupted the run. The message says what goes on at the service."""
+    """The user interrupted the run. The message says what continues at the service."""

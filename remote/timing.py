@@ -1,4 +1,4 @@
-"""Waiting: with a clock, a sleep and a question "was it interrupted?" that are all passed in."""
+"""Wait with a clock, a sleep function, and an interrupt check that are all passed in."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 SLICE = 0.1
-"""Longest sleep in seconds between two looks at whether the run was interrupted."""
+"""The longest sleep, in seconds, between two checks for an interrupt."""
 
 Pause: TypeAlias = Callable[[float], None]
-"""Waits so many seconds. Raises Stopped as soon as the run is over."""
+"""Wait for a number of seconds. Raise Stopped as soon as the run is over."""
 
 
 class Stopped(Exception):
-    """The run was interrupted, or is over for another reason: nothing more is begun."""
+    """The run was interrupted, or is over for another reason: nothing new is started."""
 
 
 @dataclass(frozen=True)
 class Waiter:
-    """A Pause. `clock` is monotonic, in seconds; `sleep` sleeps; `stopped` says whether the run is over."""
+    """A Pause. `clock` is monotonic, in seconds; `sleep` takes seconds; `stopped` returns whether the run is over."""
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     stopped: Callable[[], bool]
 
     def __call__(self, seconds: float) -> None:
-        """Waits `seconds`. Raises Stopped at the latest SLICE after the run is over."""
+        """Wait `seconds`. Raise Stopped no later than SLICE seconds after the run is over."""
         end = self.clock() + seconds
         self.look()
         while (left := end - self.clock()) > 0:
@@ -34,15 +34,17 @@ class Waiter:
             self.look()
 
     def look(self) -> None:
-        """Raises Stopped where the run is over."""
+        """Raise Stopped if the run is over."""
         if self.stopped():
             raise Stopped
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """Growing waits with jitter: `first` seconds, times `factor`, at most `longest`; each times 0.5 to 1.5 by
-    `random` (which gives 0 to 1)."""
+    """Growing waits with jitter: `first` seconds, multiplied by `factor` each time, at most `longest`.
+
+    Each wait is multiplied by 0.5 to 1.5, from `random`, which returns 0 to 1. `clock` is monotonic, in seconds.
+    """
 
     clock: Callable[[], float]
     random: Callable[[], float]
@@ -51,7 +53,7 @@ class Backoff:
     factor: float = 2.0
 
     def waits(self, within: float) -> Iterator[float]:
-        """How long to wait after each try; ends when `within` seconds have passed."""
+        """Yield the seconds to wait after each try, until `within` seconds have passed."""
         end, wait = self.clock() + within, self.first
         while True:
             yield wait * (0.5 + self.random())

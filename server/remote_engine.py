@@ -13,12 +13,12 @@ import folder_paths
 from ..mixing import images
 from ..mixing.errors import InputError
 from ..mixing.mix import Picture
-from ..network.pictures import Pictures
 from ..network.transport import RequestsTransport
 from ..remote.credentials import Credentials
 from ..remote.endpoints import FILE, Settings, built_in_settings, load_settings
 from ..remote.engine import Engine
 from ..remote.errors import StoreError
+from ..remote.pictures import Pictures
 from ..remote.store.journal import Journal
 from ..remote.store.results import Results
 

@@ -1,1 +1,1 @@
-"""The service's wire formats, without input or output: requests, answers, refusals. A format is a value in one list."""
+"""The service's wire formats: requests, answers, refusals. Pure, without I/O. Each format is one value in `formats.WIRES`."""

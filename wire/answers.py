@@ -1,20 +1,19 @@
-"""Reading the service's answers: every documented shape, and every odd one that callers have met.
+"""Read the service's answers: every documented form, and the odd ones that callers have met.
 
-Nothing here trusts its input: any status and any bytes end in one of four answers, never in an exception.
+The input is not trusted: any status and any bytes become one of four answers, never an exception.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..network.addresses import is_plain_url
-from ..remote import errors
+from ..mixing.urls import is_plain_url
+from . import causes
 from .links import Links, links_of
 from .refusals import CODES, OPEN_CODES, STATUSES, not_taken
-from .texts import id_of, message_of, number_of, reason_of, seeds_of, unsafe_of
+from .texts import id_of, json_object, message_of, number_of, reason_of, seeds_of, unsafe_of
 
 MAX_ETA = 3600.0
 MAX_RETRY_AFTER = 3600.0
@@ -22,9 +21,9 @@ MAX_RETRY_AFTER = 3600.0
 
 @dataclass(frozen=True)
 class Done:
-    """The images exist. `seeds` are those really used, if the answer names them; `seconds` is the generation's time.
+    """The images are ready. `seeds` are those really used, if the answer states them; `seconds` the generation time.
 
-    `unsafe`: the service's filter says that it struck, so an image may be blank.
+    `unsafe`: the service's content filter found something, so an image may be blank.
     """
 
     links: Links
@@ -37,7 +36,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Pending:
-    """The job was accepted and is not done. `eta` in seconds; `links` may answer later."""
+    """The job was accepted and is not ready yet. `eta` in seconds; `links` may work later."""
 
     id: str | None = None
     eta: float | None = None
@@ -47,13 +46,13 @@ class Pending:
 
 @dataclass(frozen=True)
 class Refused:
-    """The service says no. `retry_after` in seconds; `cause` is one of `errors.CAUSES`; `id` if it names a job.
+    """The service refuses. `retry_after` in seconds; `cause` is one of `causes.CAUSES`; `id` if the answer names a job.
 
-    `not_taken`: a submit that is answered so was not taken, by the nature of the answer (see `refusals`).
+    `not_taken`: as the answer to a submit, this proves that no job was taken (see `refusals`).
     """
 
     reason: str
-    cause: str = errors.JOB_FAILED
+    cause: str = causes.JOB_FAILED
     retry_after: float | None = None
     id: str | None = None
     status: int = 200
@@ -62,7 +61,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unclear:
-    """No answer of the service: a page, a cut text, a form not known. What was sent may have been taken."""
+    """Not an answer of the service: a page, a truncated text, an unknown form. What was sent may have been taken."""
 
     reason: str
     status: int = 200
@@ -71,19 +70,19 @@ class Unclear:
 Answer: TypeAlias = Done | Pending | Refused | Unclear
 
 _CAUSE_OF_WORDS = (
-    (("rate limit", "queue", "too many"), errors.QUEUE_FULL),
-    (("api key", "apikey", "credit", "balance", "subscription", "subscribe", "not allowed"), errors.REFUSED),
-    (("try again", "try later", "unavailable", "maintenance", "internal server"), errors.SERVICE_DOWN),
+    (("rate limit", "queue", "too many"), causes.QUEUE_FULL),
+    (("api key", "apikey", "credit", "balance", "subscription", "subscribe", "not allowed"), causes.REFUSED),
+    (("try again", "try later", "unavailable", "maintenance", "internal server"), causes.SERVICE_DOWN),
 )
 
 
 def decode_answer(status: int, body: bytes, retry_after: str = "") -> Answer:
-    """The answer in `body`, that came with HTTP `status` and the header Retry-After. Raises nothing."""
+    """Return the answer in `body`, given the HTTP `status` and the header Retry-After. Raise nothing."""
     fields = json_object(body)
     if 300 <= status < 400:
         return Refused(
-            f"it redirects (HTTP {status}), and the key follows no redirect",
-            errors.SERVICE_DOWN,
+            f"it redirects (HTTP {status}), and the key is not sent to another address",
+            causes.SERVICE_DOWN,
             status=status,
             not_taken=status in STATUSES,
         )
@@ -96,7 +95,7 @@ def decode_answer(status: int, body: bytes, retry_after: str = "") -> Answer:
         links = links_of(fields)
         job = id_of(fields.get("id"))
         if not links and job is None:
-            return Unclear("it says success, with neither an image nor an id", status)
+            return Unclear("it reports success, but has neither an image nor an id", status)
         if not links:
             return Pending(job, 0.0, _address(fields.get("fetch_result")))
         meta = fields.get("meta")
@@ -115,75 +114,23 @@ def decode_answer(status: int, body: bytes, retry_after: str = "") -> Answer:
     return Unclear(f"its status is {said[:40]!r}", status)
 
 
-def json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in `body`, or None if there is none."""
-    value = _json(body)
-    return value if isinstance(value, dict) else None
-
-
-@dataclass(frozen=True)
-class ListedPage:
-    """A page of the account's list: its items with an id, as plain fields, and how many jobs and pages it says there are.
-
-    `unread` counts the rows in another form.
-    """
-
-    items: tuple[dict[str, Any], ...]
-    total: int | None = None
-    last: int | None = None
-    unread: int = 0
-
-
-def listed_page(body: bytes) -> ListedPage | None:
-    """The page of the account's list in `body`, or None if it holds no list."""
-    value = _json(body)
-    rows = _rows(value, 0)
-    if rows is None:
-        return None
-    paging = value.get("pagination") if isinstance(value, dict) else None
-    total, last = (number_of(paging.get(name)) if isinstance(paging, dict) else None for name in ("total", "last_page"))
-    items = tuple({**row, "id": id_of(row["id"])} for row in rows if isinstance(row, dict) and id_of(row.get("id")))
-    return ListedPage(
-        items, None if total is None else int(total), None if last is None else int(last), len(rows) - len(items)
-    )
-
-
 def uploaded_url(body: bytes) -> str | None:
-    """The URL in an upload's answer, or None if it is not a success with one."""
+    """Return the URL in the answer to an upload, or None if it reports no success or has no URL."""
     fields = json_object(body)
     if fields is None or str(fields.get("status", "success")).lower() != "success":
         return None
     for name in ("output", "link", "url"):
-        for places in links_of({"output": fields.get(name)}):
-            for url in places:
+        for links in links_of({"output": fields.get(name)}):
+            for url in links:
                 if is_plain_url(url):
                     return url
     return None
 
 
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError, MemoryError):
-        return None
-
-
-_LIST_NAMES = ("data", "output", "assets", "images", "items", "results", "messages")
-
-
-def _rows(value: Any, depth: int) -> list[Any] | None:
-    """The rows of the first list in an answer, however it is wrapped."""
-    if isinstance(value, list):
-        return value
-    if isinstance(value, dict) and depth < 4:
-        return next((rows for name in _LIST_NAMES if (rows := _rows(value.get(name), depth + 1)) is not None), None)
-    return None
-
-
 def _without_form(status: int, fields: Mapping[str, Any] | None, retry_after: str) -> Answer:
-    said = reason_of(fields) if fields else f"HTTP {status} and no text that can be read"
+    said = reason_of(fields) if fields else f"HTTP {status} without a text that can be read"
     if 400 <= status < 500:
-        cause = STATUSES.get(status, errors.SERVICE_DOWN)
+        cause = STATUSES.get(status, causes.SERVICE_DOWN)
         return Refused(said, cause, _retry_after(None, retry_after), status=status, not_taken=status in STATUSES)
     return Unclear(said, status)
 
@@ -203,14 +150,14 @@ def _refusal(status: int, said: str, fields: Mapping[str, Any], retry_after: str
 
 
 def _likely_cause(status: int, fields: Mapping[str, Any], reason: str) -> str:
-    """What is probably the matter, for the message and for fetches: whether a job was taken is not decided by it."""
+    """Return the probable cause, for messages and fetches. It does not decide whether a job was taken."""
     code = str(fields.get("code") or "").lower()
     if code in CODES or code in OPEN_CODES:
-        return CODES.get(code, errors.SERVICE_DOWN)
+        return CODES.get(code, causes.SERVICE_DOWN)
     if status >= 400:
-        return STATUSES.get(status, errors.SERVICE_DOWN if status >= 500 else errors.JOB_FAILED)
+        return STATUSES.get(status, causes.SERVICE_DOWN if status >= 500 else causes.JOB_FAILED)
     words = reason.lower()
-    return next((cause for keys, cause in _CAUSE_OF_WORDS if any(k in words for k in keys)), errors.JOB_FAILED)
+    return next((cause for keys, cause in _CAUSE_OF_WORDS if any(k in words for k in keys)), causes.JOB_FAILED)
 
 
 def _eta(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""The image links of an answer, and which image of the job each of them is."""
+"""Find the image links of an answer, and which image of the job each of them is."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from urllib.parse import urlsplit
 
 MAX_LINKS = 64
 LONGEST_LINK = 4_000_000
-"""In characters: a link may be a whole picture as base64 text."""
+"""In characters. A link may be a whole picture as base64 text."""
 
 Links: TypeAlias = tuple[tuple[str, ...], ...]
-"""For each image the links where it may be, best first; none for an image that did not come."""
+"""The alternative links of each image, best first; empty for an image that is missing."""
 
 _NUMBERED = re.compile(r"(.*)-(\d{1,3})\.[A-Za-z0-9]{1,5}")
 
 
 def links_of(fields: Mapping[str, Any]) -> Links:
-    """The image links of an answer: from `output`, else `proxy_links`, else `future_links`, each image with all of its
-    places in that order. Links that can never be fetched are kept, so that the download says why."""
-    places = [_row(fields.get(name)) for name in ("output", "proxy_links", "future_links")]
-    count = next((len(row) for row in places if any(row)), 0)
-    images = (tuple(dict.fromkeys(row[i] for row in places if i < len(row) and row[i])) for i in range(count))
+    """Return the image links of an answer: for each image those in `output`, `proxy_links`, and `future_links`.
+
+    The first of these fields with a link says how many images there are. Links that can never be fetched are kept, so
+    that the download says why.
+    """
+    rows = [_row(fields.get(name)) for name in ("output", "proxy_links", "future_links")]
+    count = next((len(row) for row in rows if any(row)), 0)
+    images = (tuple(dict.fromkeys(row[i] for row in rows if i < len(row) and row[i])) for i in range(count))
     return tuple(images)[:MAX_LINKS]
 
 
 def placed(
     links: Links, wanted: int, meta: Mapping[str, Any], seeds: tuple[int | None, ...], first_seed: int | None
 ) -> tuple[Links, bool]:
-    """The links of each of the `wanted` images of a job, and whether it is known which is which.
+    """Return the links of each of the `wanted` images of a job, and whether it is certain which image is which.
 
-    They are placed by the seeds that the answer names, else by the numbers in their file names ("prefix-2.png", as the
-    v5 document shows). Else as many links as images stand in order, and fewer fill the first places, which is a guess.
+    The order comes from the seeds in the answer, else from the numbers in the file names ("prefix-2.png", as in the v5
+    documentation). Otherwise links are taken in the given order; if there are fewer than images, that is a guess.
     """
     indices = _by_seed(len(links), wanted, seeds, first_seed) or _by_name(links, wanted, meta)
     if len(links) >= wanted and indices is None:
@@ -60,8 +63,8 @@ def _row(value: Any) -> list[str]:
 def _by_name(links: Links, wanted: int, meta: Mapping[str, Any]) -> list[int] | None:
     prefix = meta.get("file_prefix")
     found: list[tuple[str, int]] = []
-    for places in links:
-        named = _NUMBERED.fullmatch(_file_name(places[0])) if places else None
+    for alternatives in links:
+        named = _NUMBERED.fullmatch(_file_name(alternatives[0])) if alternatives else None
         if named is None:
             return None
         found.append((named[1], int(named[2])))

@@ -1,7 +1,7 @@
-"""Which answers to a submit say, by their nature, that the job was not taken. One closed table.
+"""The closed table of answers to a submit that prove that the job was not taken.
 
-Whatever is not in it leaves open whether the job was taken and paid for: a server's fault (5xx), a time-out (408), a
-redirect to a result (303), and every text that is not one of these sentences.
+Every other answer leaves open whether the job was taken and paid for: a server error (5xx), a time-out (408), a redirect
+to a result (303), and every text that is not one of these sentences.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ..remote import errors
+from . import causes
 
 STATUSES: Final = {
-    301: errors.SERVICE_DOWN,
-    307: errors.SERVICE_DOWN,
-    308: errors.SERVICE_DOWN,
-    400: errors.JOB_FAILED,
-    401: errors.REFUSED,
-    402: errors.REFUSED,
-    403: errors.REFUSED,
-    404: errors.SERVICE_DOWN,
-    405: errors.SERVICE_DOWN,
-    411: errors.JOB_FAILED,
-    413: errors.JOB_FAILED,
-    414: errors.JOB_FAILED,
-    415: errors.JOB_FAILED,
-    422: errors.JOB_FAILED,
-    429: errors.QUEUE_FULL,
-    431: errors.JOB_FAILED,
+    301: causes.SERVICE_DOWN,
+    307: causes.SERVICE_DOWN,
+    308: causes.SERVICE_DOWN,
+    400: causes.JOB_FAILED,
+    401: causes.REFUSED,
+    402: causes.REFUSED,
+    403: causes.REFUSED,
+    404: causes.SERVICE_DOWN,
+    405: causes.SERVICE_DOWN,
+    411: causes.JOB_FAILED,
+    413: causes.JOB_FAILED,
+    414: causes.JOB_FAILED,
+    415: causes.JOB_FAILED,
+    422: causes.JOB_FAILED,
+    429: causes.QUEUE_FULL,
+    431: causes.JOB_FAILED,
 }
-"""HTTP statuses that refuse a request before it is worked on, and their cause."""
+"""HTTP statuses that refuse a request before any work on it, and their cause."""
 
 CODES: Final = {
-    "validation_error": errors.JOB_FAILED,
-    "invalid_api_key": errors.REFUSED,
-    "insufficient_balance": errors.REFUSED,
-    "no_subscription": errors.REFUSED,
-    "forbidden": errors.REFUSED,
-    "not_found": errors.JOB_FAILED,
-    "rate_limited": errors.QUEUE_FULL,
+    "validation_error": causes.JOB_FAILED,
+    "invalid_api_key": causes.REFUSED,
+    "insufficient_balance": causes.REFUSED,
+    "no_subscription": causes.REFUSED,
+    "forbidden": causes.REFUSED,
+    "not_found": causes.JOB_FAILED,
+    "rate_limited": causes.QUEUE_FULL,
 }
-"""The documents' own error codes that refuse a job."""
+"""The documented error codes that refuse a job, and their cause."""
 
 OPEN_CODES: Final = ("upstream_unavailable", "provider_error")
-"""The documents' codes that leave it open, whatever the HTTP status beside them."""
+"""The documented error codes that leave it open, whatever the HTTP status."""
 
 FIELDS: Final = (
     "key",
@@ -61,22 +61,23 @@ FIELDS: Final = (
     "webhook",
     "track_id",
 )
-"""What a request holds: an error that is an object of these is the documents' validation error."""
+"""The fields of a request. An error that is an object of these names is the documented validation error."""
 
 _SENTENCES: Final = (
-    (r"invalid api key", errors.REFUSED),
-    (r"insufficient credits(\. please add more credits to continue)?", errors.REFUSED),
-    (r"this feature requires a premium subscription", errors.REFUSED),
-    (r"rate limit exceeded(\. maximum \d{1,4} queued requests allowed)?", errors.QUEUE_FULL),
-    (rf"(the )?({'|'.join(FIELDS)})( field)? is required", errors.JOB_FAILED),
+    (r"invalid api key", causes.REFUSED),
+    (r"insufficient credits(\. please add more credits to continue)?", causes.REFUSED),
+    (r"this feature requires a premium subscription", causes.REFUSED),
+    (r"rate limit exceeded(\. maximum \d{1,4} queued requests allowed)?", causes.QUEUE_FULL),
+    (rf"(the )?({'|'.join(FIELDS)})( field)? is required", causes.JOB_FAILED),
 )
-"""The whole sentences of the documents' error pages, without case, white space at the ends and a last full stop."""
+"""The whole sentences of the documented error pages, and their cause. Case, outer white space, and a final full stop do
+not count."""
 
 
 def not_taken(status: int, fields: Mapping[str, Any] | None, message: Any) -> str | None:
-    """The cause, one of `errors.CAUSES`, if an answer says that nothing was taken; None if that is open.
+    """Return the cause, one of `causes.CAUSES`, if an answer proves that no job was taken; None if that is open.
 
-    `fields` are those of the answer's JSON, if it is an object; `message` is the text or object of its error.
+    `fields` are those of the answer's JSON object, if it is one; `message` is the text or object of its error.
     """
     code = str((fields or {}).get("code") or "").strip().lower()
     if code in OPEN_CODES or status >= 500:
@@ -88,11 +89,11 @@ def not_taken(status: int, fields: Mapping[str, Any] | None, message: Any) -> st
     if code:
         return CODES.get(code)
     if isinstance(message, dict):
-        return errors.JOB_FAILED if message and all(name in FIELDS for name in message) else None
+        return causes.JOB_FAILED if message and all(name in FIELDS for name in message) else None
     return sentence_cause(message) if isinstance(message, str) else None
 
 
 def sentence_cause(text: str) -> str | None:
-    """The cause that a documented sentence names; None for every other text."""
+    """Return the cause of a documented sentence, or None for every other text."""
     plain = " ".join(text.lower().split()).rstrip(".! ")
     return next((cause for pattern, cause in _SENTENCES if re.fullmatch(pattern, plain)), None)

@@ -1,4 +1,4 @@
-"""One job as the wire formats see it: a frozen request, and the ranges in which a wire takes it."""
+"""A paid job as every wire format takes it: a frozen request, and the limits that a format sets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..mixing.errors import InputError
 
 @dataclass(frozen=True)
 class MixRequest:
-    """What one paid job asks for. `images` are URLs, `weights` one number each (0 to 1).
+    """What one paid job asks for. `images` are URLs; `weights` has one number from 0 to 1 per image.
 
-    `width` and `height` in pixels, or both None for those of the first image; `seed` None lets the service draw one.
-    `webhook` and `track_id` change nothing about the image.
+    `width` and `height` in pixels, or both None to use the size of the first image. With `seed` None, the service draws
+    one. `webhook` and `track_id` do not change the image.
     """
 
     images: tuple[str, ...]
@@ -31,12 +31,12 @@ class MixRequest:
 
 
 MOST_DIGITS, LONGEST_TRACK_ID = 18, 255
-"""The longest track_id in digits (they fit a whole number of 64 bits), and as text."""
+"""The longest numeric track_id in digits, so that it fits into 64 bits, and the longest text."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The ranges that a wire's document gives; both ends belong to them. Sides in pixels."""
+    """The limits that a format documents, both ends included. `images` and `samples` are per job, `side` in pixels."""
 
     images: int
     samples: int
@@ -46,7 +46,7 @@ class Limits:
     numeric_track_id: bool
 
     def check(self, request: MixRequest, wire: str) -> None:
-        """Raises InputError where the service would refuse `request`, before anything is sent."""
+        """Raise InputError if the service would refuse `request`. `wire` is how messages name the service."""
         if not request.prompt.strip():
             raise InputError("The remote service needs a prompt: write one in Mix Recipe or add a text ingredient.")
         if not request.images:
@@ -56,22 +56,24 @@ class Limits:
                 f"{wire} mixes at most {self.images} images, and {len(request.images)} have a weight: set some to 0."
             )
         if len(request.weights) != len(request.images):
-            raise InputError(f"{len(request.weights)} weights for {len(request.images)} images: give one each.")
+            raise InputError(
+                f"{len(request.weights)} weights for {len(request.images)} images: give one weight per image."
+            )
         _within("steps", request.steps, self.steps, wire)
         _within("guidance scale", request.guidance_scale, self.guidance_scale, wire)
-        _within("images a job", request.samples, (1, self.samples), wire)
+        _within("images per job", request.samples, (1, self.samples), wire)
         for name, side in (("width", request.width), ("height", request.height)):
             if side is not None:
                 _within(name, side, self.side, wire)
         track_id = request.track_id
         if track_id and self.numeric_track_id and not (track_id.isascii() and track_id.isdigit()):
-            raise InputError(f"{wire} takes only digits as track_id, not {track_id[:40]!r}.")
+            raise InputError(f"{wire} accepts only digits as track_id, not {track_id[:40]!r}.")
         longest = MOST_DIGITS if self.numeric_track_id else LONGEST_TRACK_ID
         if len(track_id) > longest:
-            raise InputError(f"{wire} takes at most {longest} characters as track_id, not {len(track_id)}.")
+            raise InputError(f"{wire} accepts at most {longest} characters as track_id, not {len(track_id)}.")
 
 
 def _within(name: str, value: float, ends: tuple[float, float], wire: str) -> None:
     low, high = ends
     if not (math.isfinite(value) and low <= value <= high):
-        raise InputError(f"{wire} takes {name} from {low:g} to {high:g}, not {value:g}: change it in Mix Recipe.")
+        raise InputError(f"{wire} accepts {name} from {low:g} to {high:g}, not {value:g}: change it in Mix Recipe.")

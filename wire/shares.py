@@ -1,4 +1,4 @@
-"""What becomes of a row of weights on its way to a service: scaled, repeated over slots, or ignored."""
+"""Turn a row of weights into what a service can take: scaled, repeated over image slots, or ignored."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ WeightsMode = Literal["send", "repeat", "ignore"]
 MODES: tuple[WeightsMode, ...] = ("send", "repeat", "ignore")
 
 LOWEST_DOCUMENTED = 0.1
-"""The service documents weights of 0.1 to 1."""
+"""The service documents weights from 0.1 to 1."""
 
 STATED_ERROR = 0.05
-"""Largest difference of a share (of 1) that `repeat` makes without a warning."""
+"""The largest error of a share (0 to 1) that `repeat` makes without a warning."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """`order` gives the image of each slot that is sent, `weights` what is said of it, `effective` the weight that
-    each image really has, `warnings` one line each."""
+    """A row of weights as it is sent.
+
+    `order` has the image's index per slot, `weights` the weight sent per slot, `effective` the weight that each image
+    really gets, and `warnings` one line each.
+    """
 
     order: tuple[int, ...]
     weights: tuple[float, ...]
@@ -30,10 +33,10 @@ class Shares:
 
 
 def shared(weights: tuple[float, ...], mode: WeightsMode, slots: int) -> Shares:
-    """How `weights`, all above 0, are said to a service with `slots` places for images.
+    """Return how `weights`, all above 0, are sent to a service that takes `slots` images.
 
-    Raises WeightsError on weights that are negative, not finite or all 0, and InputError on unequal ones under
-    `ignore`, or on more images than slots under `repeat`.
+    Raise WeightsError if a weight is not finite or not above 0, or if there are none. Raise InputError if `mode` is
+    "ignore" and they differ, or "repeat" and there are more images than slots.
     """
     if not weights or any(not math.isfinite(w) or w <= 0 for w in weights):
         raise WeightsError(f"A remote mix needs weights above 0, not {', '.join(f'{w:g}' for w in weights) or 'none'}.")
@@ -70,7 +73,7 @@ def _repeated(weights: tuple[float, ...], slots: int) -> Shares:
 
 
 def largest_remainder(weights: tuple[float, ...], seats: int) -> tuple[int, ...]:
-    """`seats` dealt out in proportion to `weights` by Hamilton's method; of equal remainders the first one wins."""
+    """Divide `seats` in proportion to `weights` by Hamilton's method; among equal remainders the first one wins."""
     total = math.fsum(weights)
     quotas = [w / total * seats for w in weights]
     counts = [math.floor(q + 1e-9) for q in quotas]

@@ -1,7 +1,8 @@
-"""Texts and values of answers, made harmless: short, on one line, and without anything that steers a terminal."""
+"""Read texts and values of answers safely: short, on one line, and without terminal control characters."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,25 +11,39 @@ LONGEST_REASON = 300
 LONGEST_ID = 64
 
 
+def json_value(body: bytes) -> Any:
+    """Return the JSON value in `body`, or None if it is not JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError, MemoryError):
+        return None
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in `body`, or None if it is not one."""
+    value = json_value(body)
+    return value if isinstance(value, dict) else None
+
+
 def harmless(text: str) -> str:
-    """`text` on one line, without control characters and those that turn the direction of writing."""
+    """Return `text` on one line, without control characters and characters that change the writing direction."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def reason_of(fields: Mapping[str, Any]) -> str:
-    """The text of an error: in `message` or `messege`, a string or an object of field to texts."""
+    """Return the text of an error, which may be a string or an object of field names to texts."""
     texts = list(_texts(message_of(fields), 0))
     return harmless(" ".join(texts))[:LONGEST_REASON] or "it gives no reason"
 
 
 def message_of(fields: Mapping[str, Any]) -> Any:
-    """What an error says, as it came: the first of its fields that holds a text."""
+    """Return what an error says, unchanged: the first of its fields that contains a text."""
     names = ("message", "messege", "error", "error_message", "detail")
     return next((fields[name] for name in names if any(_texts(fields.get(name), 0))), None)
 
 
 def id_of(value: Any) -> str | None:
-    """An id as text: a whole number, or letters and digits; None for everything else."""
+    """Return an id as text if it is a whole number or letters and digits, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         return None
     if isinstance(value, int) and not 0 <= value < 10**LONGEST_ID:
@@ -39,7 +54,7 @@ def id_of(value: Any) -> str | None:
 
 
 def number_of(value: Any) -> float | None:
-    """A finite number from 0, also if it came as text; None for everything else."""
+    """Return a finite number of at least 0, which may be written as text; None for everything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -50,7 +65,7 @@ def number_of(value: Any) -> float | None:
 
 
 def seeds_of(fields: Mapping[str, Any]) -> tuple[int | None, ...]:
-    """The seeds that `meta` (or the answer itself) says were used: one, or one per image."""
+    """Return the seeds that were used according to `meta` or the answer itself: one, or one per image."""
     meta = fields.get("meta")
     for holder in (meta if isinstance(meta, dict) else {}, fields):
         value = holder.get("seed")
@@ -61,7 +76,7 @@ def seeds_of(fields: Mapping[str, Any]) -> tuple[int | None, ...]:
 
 
 def unsafe_of(fields: Mapping[str, Any]) -> bool:
-    """Whether the answer says that the service's filter struck (`nsfw_content_detected`)."""
+    """Return whether the service's content filter found something (`nsfw_content_detected`)."""
     meta = fields.get("meta")
     values = [
         fields.get("nsfw_content_detected"),

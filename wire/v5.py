@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from .answers import Answer, decode_answer
+from .answers import decode_answer
+from .declaration import Wire
+from .fields import comma_weights, whole
 from .request import Limits, MixRequest
-
-NAME = "v5"
-MIX_PATH = "/img_mixer"
-FETCH_PATH = "/fetch/"
 
 LIMITS = Limits(
     images=16, samples=4, steps=(1, 100), guidance_scale=(1.0, 20.0), side=(8, 1024), numeric_track_id=False
 )
-"""Steps: the page's text says 50, its own example sends 100 and gets an answer. It names no largest count of images."""
+"""Steps: the page's text says 50, but its own example sends 100 and gets an answer. It states no maximum of images."""
 
 
-def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
-    """The JSON fields of `request` but for the key; what is not given is null, as in the page's example."""
+def encode(request: MixRequest, send_weights: bool) -> dict[str, object]:
+    """Return the JSON fields of `request` without the key. Optional fields are null, as in the page's example."""
     fields: dict[str, object] = {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
@@ -28,23 +26,19 @@ def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
         "webhook": request.webhook,
         "track_id": request.track_id or None,
     }
-    if say_weights:
+    if send_weights:
         fields["init_image_weights"] = comma_weights(request.weights)
     if request.width is not None and request.height is not None:
         fields |= {"width": request.width, "height": request.height}
     return fields
 
 
-def comma_weights(weights: tuple[float, ...]) -> str:
-    """Weights as the service's text: "0.5,0.7". At most six decimals, never an exponent, never a 0 for what acts."""
-    return ",".join(f"{max(w, 1e-6):.6f}".rstrip("0").rstrip(".") for w in weights)
-
-
-def whole(number: float) -> float:
-    """A number as the documents show it: 10, not 10.0."""
-    return int(number) if float(number).is_integer() else number
-
-
-def decode(status: int, body: bytes, retry_after: str = "") -> Answer:
-    """What the service answered. `status` is the HTTP status, `retry_after` that header."""
-    return decode_answer(status, body, retry_after)
+WIRE = Wire(
+    name="v5",
+    mix_path="/img_mixer",
+    fetch_path="/fetch/",
+    limits=LIMITS,
+    encode=encode,
+    decode=decode_answer,
+    documents_weights=True,
+)

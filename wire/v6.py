@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from .answers import Answer, decode_answer
+from .answers import decode_answer
+from .declaration import Wire
+from .fields import comma_weights, whole
 from .request import Limits, MixRequest
-from .v5 import comma_weights, whole
-
-NAME = "v6"
-MIX_PATH = "/image_editing/img_mixer"
-FETCH_PATH = "/image_editing/fetch/"
-LIST_PATH = "/assets_generated"
-COUNT_PATH = "/processing/request_count"
-UPLOAD_PATHS = (("/image_editing/base64_to_url", "init_image"), ("/base64_to_url", "base64_string"))
-"""Where a data URI is uploaded, and the field that carries it: today's page first."""
 
 LIMITS = Limits(images=4, samples=1, steps=(1, 50), guidance_scale=(1.0, 20.0), side=(256, 1024), numeric_track_id=True)
 
 
-def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
-    """The JSON fields of `request` but for the key. With `say_weights`, v5's field carries the weights."""
+def encode(request: MixRequest, send_weights: bool) -> dict[str, object]:
+    """Return the JSON fields of `request` without the key. Weights are sent in the field of v5, since v6 documents none."""
     fields: dict[str, object] = {
         "prompt": request.prompt,
         "init_image": list(request.images),
@@ -26,7 +19,7 @@ def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
         "guidance_scale": whole(request.guidance_scale),
         "samples": request.samples,
     }
-    if say_weights:
+    if send_weights:
         fields["init_image_weights"] = comma_weights(request.weights)
     if request.negative_prompt:
         fields["negative_prompt"] = request.negative_prompt
@@ -41,6 +34,15 @@ def encode(request: MixRequest, say_weights: bool) -> dict[str, object]:
     return fields
 
 
-def decode(status: int, body: bytes, retry_after: str = "") -> Answer:
-    """What the service answered. `status` is the HTTP status, `retry_after` that header."""
-    return decode_answer(status, body, retry_after)
+WIRE = Wire(
+    name="v6",
+    mix_path="/image_editing/img_mixer",
+    fetch_path="/image_editing/fetch/",
+    limits=LIMITS,
+    encode=encode,
+    decode=decode_answer,
+    documents_weights=False,
+    list_path="/assets_generated",
+    count_path="/processing/request_count",
+    upload_paths=(("/image_editing/base64_to_url", "init_image"), ("/base64_to_url", "base64_string")),
+)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...mixing.errors import EngineError
+from ...network.downloads import Missed
 from ...wire.answers import Done
 from ...wire.links import placed
 from .. import errors
-from ..client import Missed, first_download
+from ..client import first_download
 from ..errors import NotDelivered, ResultGone
 from ..store.rows import Job
 from .context import Attempt, RunContext

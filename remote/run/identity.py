@@ -20,7 +20,7 @@ def job_identity(base_url: str, wire: str, request: MixRequest, weights_sent: bo
     parts: dict[str, object] = {
         "place": base_url.rstrip("/"),
         "wire": wire,
-        "fields": _FIELDS[wire](request, weights_sent),
+        "fields": _FIELDS.get(wire, _v6)(request, weights_sent),
         "take": take,
     }
     if request.seed is None:
@@ -78,3 +78,4 @@ def _shared(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
 
 
 _FIELDS = {"v5": _v5, "v6": _v6}
+"""The encodings of 0.1.0, by the names of that time. Newer formats use v6's: the identity contains their own name."""

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...wire.answers import Done, ListedPage
+from ...wire.account import ListedPage
+from ...wire.answers import Done
 from ..errors import UnknownOutcome
 from ..store.rows import Job
 from .context import Attempt, RunContext

@@ -10,12 +10,12 @@ from ...mixing.errors import InputError, WeightsError
 from ...mixing.mix import Ingredient, Mix, Picture
 from ...mixing.recipe import Recipe, size_of
 from ...mixing.seeds import sample_seed
+from ...mixing.urls import is_plain_url
 from ...mixing.weights import Row, used_columns
-from ...network.addresses import is_plain_url
-from ...wire.formats import Wire, wire_of
+from ...wire.declaration import Wire
+from ...wire.fields import comma_weights
 from ...wire.request import MixRequest
 from ...wire.shares import Shares, shared
-from ...wire.v5 import comma_weights
 from ..endpoints import Endpoint
 from .identity import job_identity
 
@@ -58,7 +58,7 @@ def different_jobs(recipe: Recipe, endpoint: Endpoint) -> int:
     """How many different jobs `recipe` needs, counted without making them. Raises InputError as `plan` does."""
     different = {
         (_slots(recipe.mix, one), comma_weights(one.shares.weights) if says_weights(endpoint) else "", one.prompt)
-        for one in _variants(recipe, endpoint, wire_of(endpoint.wire))
+        for one in _variants(recipe, endpoint, endpoint.format)
     }
     return len(different) * _jobs_per_variant(recipe, endpoint)
 
@@ -70,7 +70,7 @@ def plan(
 
     Raises InputError (WeightsError for weights) on a recipe that this service cannot make.
     """
-    wire = wire_of(endpoint.wire)
+    wire = endpoint.format
     variants = _variants(recipe, endpoint, wire)
     active = [recipe.mix.ingredients[n] for n in used_columns(recipe.mix.weights)]
     width, height = _size(recipe, active, size)

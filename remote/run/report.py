@@ -13,10 +13,8 @@ from ..store.rows import Job
 from .kept import delivering
 from .plan import PlannedJob, says_weights
 
-_SAID = {
-    "v5": "sent",
-    "v6": "sent, not confirmed: today's page of this service has no weights",
-}
+SENT = "sent"
+UNCONFIRMED = "sent, not confirmed: today's page of this service has no weights"
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,15 @@ def report_of(
             "endpoint": endpoint.name,
             "wire": endpoint.wire,
             "jobs": [_details(one) for one in told.values()],
-            "weights": _SAID[endpoint.wire] if says_weights(endpoint) else endpoint.weights,
+            "weights": _weights(endpoint),
         },
     )
+
+
+def _weights(endpoint: Endpoint) -> str:
+    if not says_weights(endpoint):
+        return endpoint.weights
+    return SENT if endpoint.format.documents_weights else UNCONFIRMED
 
 
 def _made(job: PlannedJob, told: JobTold) -> list[tuple[int, MadeImage]]:

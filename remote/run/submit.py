@@ -10,7 +10,6 @@ from typing import Any
 from ...mixing.mix import Picture
 from ...network.transport import NotSent
 from ...wire.answers import Answer, Done, Pending, Refused, Unclear
-from ...wire.formats import wire_of
 from .. import errors
 from ..errors import StoreError, UnknownOutcome
 from ..store.rows import Job
@@ -71,7 +70,7 @@ def _submit_once(context: RunContext, attempt: Attempt, urls: tuple[str, ...]) -
     own = [url for url, picture in zip(urls, attempt.job.pictures, strict=True) if picture is not None]
     if endpoint.mark_uploads and own:
         urls = tuple(f"{url}{MARK}{identity[:16]}" if url == own[0] else url for url in urls)
-    fields = wire_of(endpoint.wire).encode(attempt.job.addressed(urls), says_weights(endpoint))
+    fields = endpoint.format.encode(attempt.job.addressed(urls), says_weights(endpoint))
     said = {name: value for name, value in fields.items() if name not in UNSAID}
     alone = context.gate.enter(context.pause_if_begun)
     clear: bool | None = None

@@ -12,10 +12,6 @@ from ..client import Client
 from ..store.journal import Journal
 from ..timing import Backoff, Pause
 
-MAX_BYTES = 5_000_000
-MAX_SIDE = 1024
-"""The service mixes at most 1024 pixels a side and takes at most 5 MB an upload."""
-
 REUSED = 23 * 3600.0
 """Seconds for which a URL is used again; the service keeps it 24 hours."""
 
@@ -42,7 +38,7 @@ class Uploads:
             if known is not None:
                 return known
             pause(0.0)
-            data, mime = self.encode(picture, MAX_BYTES, MAX_SIDE)
+            data, mime = self.encode(picture, self.client.wire.upload_bytes, self.client.wire.limits.side[1])
             uri = f"data:{mime};base64,{base64.b64encode(data).decode()}"
             url = self.client.upload(uri, pause, self.backoff)
             self.journal.uploads.keep(place, picture.digest, url)

@@ -34,7 +34,7 @@ def test_a_key_is_set_tested_and_forgotten(page_of: Callable[[str], ComfyPage], 
     assert state.inner_text() == "not set"
     assert form.get_by_role("button", name="Test").is_disabled()
 
-    for key, answer in ((CANARY, "refuses the key"), (DEMO_KEY, "takes the key")):
+    for key, answer in ((CANARY, "refuses the key"), (DEMO_KEY, "accepts the key")):
         form.locator("input").fill(key)
         form.get_by_role("button", name="Set, keyless").click()
         shown.page.wait_for_function("one => one.textContent === 'The key is set.'", arg=said.element_handle())

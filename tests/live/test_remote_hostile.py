@@ -221,7 +221,7 @@ TRACKS = ["{evil}", '1","webhook":"{evil}', "1\n2", "../../1", "-1", "1e3", "\u0
 def test_a_track_id_is_a_text_and_nothing_else(live: Scene, listener: Listener, track: str) -> None:
     given, calls = filled(track, listener), live.calls
     if not (given.isascii() and given.isdigit()):
-        assert "takes only digits as track_id" in queued(live, remote_graph(remote={"track_id": given}))
+        assert "accepts only digits as track_id" in queued(live, remote_graph(remote={"track_id": given}))
         assert live.calls == calls
     before = live.paid
     wanted = {"endpoint": "stable diffusion api v5", "track_id": given}

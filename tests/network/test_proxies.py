@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from image_mixer.network.downloads import Missed
 from image_mixer.network.transport import Call, NotSent, Reply, RequestsTransport, environment_proxy
-from image_mixer.remote.client import Client, Missed
+from image_mixer.remote.client import Client
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
 from image_mixer.tests.network.test_transport import server, whole_request

@@ -83,7 +83,7 @@ def packed(size: int) -> bytes:
         (lambda peer, _: peer.sendall(packed(50_000_000)), "larger"),
         (
             lambda peer, _: peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx"),
-            "packed",
+            "compressed",
         ),
         (lambda peer, _: peer.sendall(b"\x00\x01\x02 no http\r\n\r\n"), "broke"),
         (lambda peer, _: time.sleep(3), "time| s$"),

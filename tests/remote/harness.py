@@ -13,11 +13,11 @@ from image_mixer.mixing.errors import ImageError
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 from image_mixer.mixing.recipe import Recipe
 from image_mixer.mixing.seeds import sample_seed
-from image_mixer.network.pictures import Pictures
 from image_mixer.network.transport import RequestsTransport
 from image_mixer.remote.credentials import Credentials
 from image_mixer.remote.endpoints import Endpoint, Settings, Timeouts
 from image_mixer.remote.engine import Engine, Order
+from image_mixer.remote.pictures import Pictures
 from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.store.results import Results
 from image_mixer.tests.standin import render

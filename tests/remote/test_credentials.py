@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from image_mixer.mixing.errors import InputError
 from image_mixer.remote.credentials import HIDDEN, Credentials, Key
-from image_mixer.wire.answers import json_object
+from image_mixer.wire.texts import json_object
 
 CANARY = "canary-0123456789-key"
 

@@ -11,8 +11,9 @@ from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
+from image_mixer.network.downloads import Missed
 from image_mixer.network.transport import Call, NoAnswer, NotSent, Reply, RequestsTransport, TooLarge, system_resolve
-from image_mixer.remote.client import Client, Missed
+from image_mixer.remote.client import Client
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
 from image_mixer.tests.remote import harness
@@ -111,7 +112,7 @@ def test_a_link_that_holds_its_picture_gives_it(link: str) -> None:
         (f"data:image/png,{quote(PNG)}", "data URI without a whole picture"),
         ("file:///tmp/a.png", "file on the service's machine"),
         ("D:\\out\\a.png", "file on the service's machine"),
-        ("https://user:word@cdn.example/a.png", "holds a user name"),
+        ("https://user:word@cdn.example/a.png", "contains a user name"),
         ("http://cdn.example/a.png", "is not https"),
         ("ftp://cdn.example/a.png", "is not https"),
         ("/images/1.png", "no scheme"),
@@ -171,7 +172,7 @@ def test_an_answer_that_is_too_large_is_not_asked_for_again(error: Exception, ba
         (404, b"", Missed("HTTP 404", gone=True)),
         (500, b"", Missed("HTTP 500")),
         (304, b"", Missed("HTTP 304")),
-        (200, b"<html>", Missed("The download is no PNG, JPEG, WebP or GIF.", spoilt=True)),
+        (200, b"<html>", Missed("The download is not a PNG, JPEG, WebP or GIF.", spoilt=True)),
         (200, TEXT.encode(), PNG),
         (200, PNG, PNG),
     ],

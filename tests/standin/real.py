@@ -23,12 +23,12 @@ runpy.run_path(str(ROOT / "tests" / "conftest.py"))
 from image_mixer.mixing.errors import EngineError, ImageError, MixError  # noqa: E402
 from image_mixer.mixing.mix import Ingredient, Mix, Picture  # noqa: E402
 from image_mixer.mixing.recipe import Recipe  # noqa: E402
-from image_mixer.network.pictures import Pictures  # noqa: E402
 from image_mixer.network.transport import RequestsTransport, Transport  # noqa: E402
 from image_mixer.remote.credentials import Credentials  # noqa: E402
 from image_mixer.remote.endpoints import MODELSLAB, STABLE_DIFFUSION_API, Settings, built_in_settings  # noqa: E402
 from image_mixer.remote.engine import Engine, Order  # noqa: E402
 from image_mixer.remote.errors import JOB_FAILED, NotDelivered  # noqa: E402
+from image_mixer.remote.pictures import Pictures  # noqa: E402
 from image_mixer.remote.run.kept import delivering  # noqa: E402
 from image_mixer.remote.store.journal import Journal  # noqa: E402
 from image_mixer.remote.store.results import Results  # noqa: E402
@@ -36,7 +36,6 @@ from image_mixer.tests.standin import findings  # noqa: E402
 from image_mixer.tests.standin.findings import LARGE, Finding, Made, said  # noqa: E402
 from image_mixer.tests.standin.watched import FULL_PAGE, Account, Page, Watch  # noqa: E402
 from image_mixer.tools.comfy_tool.commands.live import JOBS, KEY  # noqa: E402
-from image_mixer.wire.formats import wire_of  # noqa: E402
 from PIL import Image  # noqa: E402
 
 V6, V5, MARKED = MODELSLAB.name, STABLE_DIFFUSION_API.name, f"{MODELSLAB.name}, marked"
@@ -93,7 +92,7 @@ def main(
     credentials = Credentials(folder / "no-keys.json", os.environ)
     key = credentials.key(v6.credential)
     assert key is not None, f"{KEY} is set by whoever starts this"
-    watch = Watch(transport or RequestsTransport(), v6.url(wire_of("v6").mix_path))
+    watch = Watch(transport or RequestsTransport(), v6.url(v6.format.mix_path))
     account = Account(v6, key, watch)
     before, queued = account.page(per_page=FULL_PAGE, page=1), account.queue()
     journal = Journal(folder / "journal.sqlite", time.time)

@@ -11,8 +11,9 @@ from typing import Any
 from image_mixer.network.transport import Call, NoAnswer, NotSent, Reply, Transport
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
-from image_mixer.wire.answers import Done, Refused, decode_answer, json_object, listed_page
-from image_mixer.wire.formats import wire_of
+from image_mixer.wire.account import listed_page
+from image_mixer.wire.answers import Done, Refused, Unclear, decode_answer
+from image_mixer.wire.texts import json_object
 
 FULL_PAGE = 30
 BETWEEN_LOOKS = 2.0
@@ -53,7 +54,7 @@ class Watch:
 
     def _hear(self, call: Call, phase: str, reply: Reply) -> None:
         answer = decode_answer(reply.status, reply.body)
-        job = getattr(answer, "id", None)
+        job = None if isinstance(answer, Unclear) else answer.id
         if job is not None:
             self.submits.append(job)
         elif not isinstance(answer, Done) and not (isinstance(answer, Refused) and answer.not_taken):
@@ -84,7 +85,7 @@ class Account:
 
     def page(self, **fields: int) -> Page | None:
         """A page of the list as the service gives it for these fields; None if it does not answer."""
-        reply = self._asked(wire_of(self.endpoint.wire).list_path, {"type": "image", **fields})
+        reply = self._asked(self.endpoint.format.list_path, {"type": "image", **fields})
         if reply is None:
             return None
         listed = listed_page(reply.body)
@@ -99,7 +100,7 @@ class Account:
 
     def queue(self) -> int | None:
         """How many jobs the service says it works on."""
-        reply = self._asked(wire_of(self.endpoint.wire).count_path, {})
+        reply = self._asked(self.endpoint.format.count_path, {})
         count = None if reply is None else (json_object(reply.body) or {}).get("processing_count")
         return count if type(count) is int else None
 

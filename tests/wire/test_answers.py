@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_mixer.wire import answers
+from image_mixer.wire.account import ListedPage, listed_page, queue_length
 from image_mixer.wire.answers import Done, Pending, Refused, Unclear, decode_answer
 from image_mixer.wire.texts import LONGEST_REASON
 
@@ -167,19 +168,47 @@ def test_uploads(body: Any, wanted: str | None) -> None:
     ],
 )
 def test_the_accounts_list(body: Any) -> None:
-    listed = answers.listed_page(json.dumps(body).encode())
+    listed = listed_page(json.dumps(body).encode())
     assert listed is not None and [item["id"] for item in listed.items] == ["5"]
     assert (listed.total, listed.last, listed.unread) == (None, None, 0)
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"", b'{"status":"success"}', b'{"data":{"rows":3}}', b"7", b"[" * 9999])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"",
+        b'{"status":"success"}',
+        b'{"data":{"rows":3}}',
+        b"7",
+        b"[" * 9999,
+        b'{"status":"error","data":[{"id":5}]}',
+    ],
+)
 def test_what_is_not_a_list_says_nothing_about_the_account(body: bytes) -> None:
-    assert answers.listed_page(body) is None
+    assert listed_page(body) is None
 
 
 def test_the_accounts_list_tells_its_length_and_rows_that_are_not_understood() -> None:
     body = {"status": "success", "data": [{"ID": 3}], "pagination": {"current_page": 1, "last_page": 4, "total": 100}}
-    assert answers.listed_page(json.dumps(body).encode()) == answers.ListedPage((), 100, 4, 1)
+    assert listed_page(json.dumps(body).encode()) == ListedPage((), 100, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "length"),
+    [
+        ({"status": "success", "processing_count": 0}, 0),
+        ({"status": "Success", "processing_count": 7}, 7),
+        ({"status": "success", "processing_count": "7"}, None),
+        ({"status": "success", "processing_count": True}, None),
+        ({"status": "error", "processing_count": 7}, None),
+        ({"processing_count": 7}, None),
+        ({"status": "success"}, None),
+        ([], None),
+    ],
+)
+def test_the_length_of_the_queue(body: Any, length: int | None) -> None:
+    assert queue_length(json.dumps(body).encode()) == length
 
 
 NAMES = (
@@ -232,8 +261,9 @@ def _ends_well(status: int, body: bytes, header: str) -> None:
         assert answer.eta is None or 0 <= answer.eta <= answers.MAX_ETA
     else:
         assert isinstance(answer, Unclear)
-    answers.listed_page(body)
+    listed_page(body)
     answers.uploaded_url(body)
+    queue_length(body)
 
 
 @settings(max_examples=300, deadline=None)

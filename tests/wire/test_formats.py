@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from image_mixer.mixing.errors import InputError
-from image_mixer.wire import v5 as wire5
-from image_mixer.wire import v6 as wire6
+from image_mixer.wire.declaration import Wire
+from image_mixer.wire.formats import WIRES, wire_of
 from image_mixer.wire.request import MixRequest
 from image_mixer.wire.shares import largest_remainder, shared
 
@@ -28,8 +28,30 @@ PLAIN = MixRequest(
 )
 
 
+V5, V6 = wire_of("v5"), wire_of("v6")
+
+
+def test_every_format_has_a_name_of_its_own_and_is_found_by_it() -> None:
+    assert len({wire.name for wire in WIRES}) == len(WIRES)
+    assert all(wire_of(wire.name) is wire for wire in WIRES)
+
+
+@pytest.mark.parametrize("name", ["v7", "", "V6", "v6 ", "x" * 999])
+def test_an_unknown_name_is_an_error_that_names_the_known_ones(name: str) -> None:
+    with pytest.raises(InputError, match=r"^Unknown wire format .*: choose one of v6, v5\.$") as caught:
+        wire_of(name)
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_paths_can_follow_a_base_url(wire: Wire) -> None:
+    optional = [path for path in (wire.list_path, wire.count_path) if path is not None]
+    paths = [wire.mix_path, wire.fetch_path, *optional, *(path for path, _ in wire.upload_paths)]
+    assert all(path.startswith("/") for path in paths) and wire.fetch_path.endswith("/")
+
+
 def test_v6_sends_what_its_page_shows() -> None:
-    assert wire6.encode(PLAIN, say_weights=False) == {
+    assert V6.encode(PLAIN, False) == {
         "seed": 12345,
         "init_image": ["https://a.example/1.png", "https://a.example/2.png"],
         "prompt": "rose man",
@@ -43,7 +65,7 @@ def test_v6_sends_what_its_page_shows() -> None:
 
 
 def test_v5_sends_what_its_page_shows() -> None:
-    assert wire5.encode(replace(PLAIN, steps=100), say_weights=True) == {
+    assert V5.encode(replace(PLAIN, steps=100), True) == {
         "seed": 12345,
         "init_image": "https://a.example/1.png,https://a.example/2.png",
         "prompt": "rose man",
@@ -61,8 +83,8 @@ def test_v5_sends_what_its_page_shows() -> None:
 
 @pytest.mark.parametrize(("given", "sent"), [(10.0, "10"), (7.5, "7.5"), (1, "1"), (3.0000001, "3.0000001")])
 def test_whole_numbers_are_sent_as_the_documents_send_them(given: float, sent: str) -> None:
-    for wire in (wire5, wire6):
-        fields = wire.encode(replace(PLAIN, guidance_scale=given), say_weights=True)
+    for wire in WIRES:
+        fields = wire.encode(replace(PLAIN, guidance_scale=given), True)
         assert f'"guidance_scale": {sent},' in json.dumps(fields)
 
 
@@ -83,8 +105,8 @@ def test_whole_numbers_are_sent_as_the_documents_send_them(given: float, sent: s
     ],
 )
 def test_fields(change: dict[str, Any], v6: dict[str, Any], v5: dict[str, Any]) -> None:
-    for wire, wanted in ((wire6, v6), (wire5, v5)):
-        fields = wire.encode(replace(PLAIN, **change), say_weights=True)
+    for wire, wanted in ((V6, v6), (V5, v5)):
+        fields = wire.encode(replace(PLAIN, **change), True)
         for name, value in wanted.items():
             assert (name not in fields) if value is ... else fields[name] == value
 
@@ -117,12 +139,12 @@ def test_fields(change: dict[str, Any], v6: dict[str, Any], v5: dict[str, Any]) 
     ],
 )
 def test_ranges(change: dict[str, Any], v6: bool, v5: bool) -> None:
-    for wire, good in ((wire6, v6), (wire5, v5)):
+    for wire, good in ((V6, v6), (V5, v5)):
         if good:
-            wire.LIMITS.check(replace(PLAIN, **change), wire.NAME)
+            wire.limits.check(replace(PLAIN, **change), wire.name)
         else:
             with pytest.raises(InputError) as caught:
-                wire.LIMITS.check(replace(PLAIN, **change), wire.NAME)
+                wire.limits.check(replace(PLAIN, **change), wire.name)
             assert "\n" not in str(caught.value)
 
 

@@ -17,11 +17,11 @@ import torch
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 from image_mixer.mixing.recipe import Recipe
-from image_mixer.network.pictures import Pictures
 from image_mixer.network.transport import Call, Reply
 from image_mixer.remote.credentials import Credentials
 from image_mixer.remote.endpoints import Settings, parse_settings
 from image_mixer.remote.engine import Engine, Order
+from image_mixer.remote.pictures import Pictures
 from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.store.results import Results
 from PIL import Image
