@@ -31,7 +31,7 @@ IMAGE = (
     ),
     Case("wrong content type", (), "images", before="wrong type", manners={"inline": True}),
     Case("base64 text", (), "images", before="base64", manners={"inline": True}),
-    Case("image a page", (answer("image", HTML, times=ALWAYS),), "job failed", "no PNG"),
+    Case("image a page", (answer("image", HTML, times=ALWAYS),), "job failed", "not a PNG"),
     Case("image truncated", (answer("image", PNG + b"\x00\x00\x00\rIHDR", times=ALWAYS),), "job failed", "broken"),
     Case(
         "image huge",
