@@ -14,7 +14,7 @@ from image_mixer.network.transport import Call, NotSent, Reply, RequestsTranspor
 from image_mixer.remote.client import Client
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
-from image_mixer.tests.network.test_transport import server, whole_request
+from image_mixer.tests.network.raw_server import server, whole_request
 from image_mixer.tests.remote import harness
 
 PNG = harness.picture().pixels
