@@ -71,9 +71,8 @@ class Watch:
         except NotConnected as error:
             self.problem = error
             raise
-        self.socket.settimeout(
-            max(0.001, min(self.connect, self.left()))
-        )  # for the TLS handshake or the answer of a proxy
+        # This limits the TLS handshake, or the answer of a proxy.
+        self.socket.settimeout(max(0.001, min(self.connect, self.left())))
         return self.socket
 
     def _looked_up(self, host: str, port: int) -> Sequence[str]:

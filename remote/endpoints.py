@@ -55,7 +55,7 @@ class Endpoint:
 
     name: str
     base_url: str
-    wire: str = formats.WIRES[0].name
+    wire: str = formats.DEFAULT.name
     images_per_job: int = 1
     jobs_in_flight: int = 5
     credential: str = KEY_VARIABLE

@@ -7,7 +7,10 @@ from . import v5, v6
 from .declaration import Wire
 
 WIRES: tuple[Wire, ...] = (v6.WIRE, v5.WIRE)
-"""All formats. The first one is the default."""
+"""All formats. Messages list them in this order."""
+
+DEFAULT = v6.WIRE
+"""The format of a profile that names none. Another one would make all jobs of those profiles new ones, to be paid again."""
 
 
 def wire_of(name: str) -> Wire:

@@ -1,4 +1,4 @@
-"""A server of plain sockets, which answers with any bytes."""
+"""A server on plain sockets that can answer with any bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server(serve: Callable[[socket.socket, bytes], None]) -> Iterator[tuple[str,
                 heard.append(whole_request(peer))
                 serve(peer, heard[-1])
                 peer.shutdown(socket.SHUT_WR)
-                while peer.recv(65536):  # closing with something unread would reset what was just sent
+                while peer.recv(65536):  # closing with unread bytes would reset the connection and lose the answer
                     pass
             except OSError:
                 return

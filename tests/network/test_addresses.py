@@ -1,4 +1,4 @@
-"""Which addresses may be contacted, and how: told by their text, by what their name stands for, and by the proxy."""
+"""Which URLs may be contacted, and by which route: by their text, by the look-up of their name, and with a proxy."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ PRIVATE = [
     "https://0177.0.0.1/",
     "https://127.0.0.1./",
 ]
-"""By their text alone no place on the public internet."""
+"""URLs whose text alone shows that they are not on the public internet."""
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_with_a_proxy_no_name_is_looked_up(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000/a.png", "https://cdn.lan/a.png"])
-def test_the_owners_places_are_reached_as_the_endpoint_is(url: str) -> None:
+def test_the_owners_hosts_are_reached_as_the_endpoint_is(url: str) -> None:
     assert route(url, PROXY) == Route()
 
 
-# The networks of IANA's registries of special-purpose addresses, and those that old drafts still name: one address each.
+# One address from each network in IANA's registries of special-purpose addresses, and in old drafts.
 @pytest.mark.parametrize(
     "address",
     [

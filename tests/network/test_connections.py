@@ -13,8 +13,10 @@ from image_mixer.tests.network.raw_server import OK, server
 
 
 class Opener:
-    """Opens the addresses in `alive`; those in `silent` take all of their time, others refuse, or cannot be reached if
-    they are IPv6. `now` is a clock that only silence moves, `met` the addresses asked and the seconds each had."""
+    """Opens the addresses in `alive`. Those in `silent` use all of their time. Others refuse, or are unreachable if IPv6.
+
+    `now` is a clock that only silent addresses advance. `met` has each address that was tried, with its time limit.
+    """
 
     def __init__(self, alive: tuple[str, ...] = (), silent: tuple[str, ...] = ()) -> None:
         self.alive, self.silent = alive, silent

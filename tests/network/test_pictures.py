@@ -1,4 +1,4 @@
-"""What is taken for a picture: by its first bytes, as it is, as base64, or as a data URI."""
+"""Pictures are recognised by their first bytes: plain, as base64, or as a data URI."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_is_not_a_picture(body: bytes) -> None:
 @pytest.mark.parametrize(
     "wrap", [bytes, base64.b64encode, lambda data: b"data:image/png;base64," + base64.b64encode(data)]
 )
-def test_a_size_that_is_stated_too_large_is_refused_in_every_dress(wrap: object) -> None:
+def test_a_size_that_is_stated_too_large_is_refused_in_every_form(wrap: object) -> None:
     bomb = PNG[:16] + (60000).to_bytes(4, "big") * 2 + PNG[24:]
     with pytest.raises(ImageError, match="60000 x 60000"):
         picture_bytes(wrap(bomb))  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Downloads in a network that has only a proxy: it serves them, and leads to no place that its network keeps private."""
+"""Downloads in a network with only a proxy: they work, and never reach a private host of that network."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ def answer(body: bytes, status: str = "200 OK", header: str = "X-A: b") -> bytes
 
 @dataclass
 class Proxy:
-    """A proxy that is each place by itself. `asked` are the first lines that it got, `inside` those within its tunnels;
-    `answers` what the places answer in turn, the last one for ever; `tunnel` what it says to CONNECT."""
+    """A proxy that plays all hosts itself.
+
+    `asked` has the first lines of the requests, `inside` those within its tunnels. `answers` are given in turn, and the
+    last one forever. `tunnel` is the answer to CONNECT.
+    """
 
     base: str = ""
     asked: list[str] = field(default_factory=list)
@@ -56,13 +59,13 @@ class Proxy:
                 tunnel.sendall(self.next())
 
     def next(self) -> bytes:
-        """The next place's answer."""
+        """Return the next answer."""
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """The one way out of this network, by the environment."""
+    """Start a proxy and set it in the environment, as the only way out of this network."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -80,7 +83,7 @@ def no_names(host: str, port: int) -> list[str]:
 
 
 def download(url: str, endpoint: Endpoint = OWN) -> bytes | Missed:
-    """What comes of a link in a network where only the proxy knows names."""
+    """Download `url` in a network where only the proxy can look names up."""
     transport = RequestsTransport(no_names)
     try:
         return Client(endpoint, Key("demo-key-0000"), transport, no_names, harness.check).download(url)
@@ -116,7 +119,7 @@ def test_a_proxy_that_wants_a_password_gets_it(proxy: Proxy, monkeypatch: pytest
     assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in proxy.heads[0]
 
 
-def test_a_redirect_between_public_places_goes_by_the_proxy_too(proxy: Proxy) -> None:
+def test_a_redirect_between_public_hosts_goes_through_the_proxy_too(proxy: Proxy) -> None:
     proxy.answers.insert(0, answer(b"", "302 Found", "Location: https://own.example/j.png"))
     assert download("https://cdn.example/i.png") == PNG
     assert [line.split()[1] for line in proxy.asked] == ["cdn.example:443", "own.example:443"]
@@ -144,14 +147,14 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize("url", PRIVATE)
-def test_no_proxy_is_asked_for_a_private_place(proxy: Proxy, url: str) -> None:
+def test_no_proxy_is_asked_for_a_private_host(proxy: Proxy, url: str) -> None:
     got = download(url)
     assert isinstance(got, Missed) and got.barred and "not allowed" in got.reason
     assert proxy.asked == []
 
 
 @pytest.mark.parametrize("url", PRIVATE)
-def test_no_proxy_is_asked_to_follow_a_redirect_to_a_private_place(proxy: Proxy, url: str) -> None:
+def test_no_proxy_is_asked_to_follow_a_redirect_to_a_private_host(proxy: Proxy, url: str) -> None:
     proxy.answers = [answer(b"", "302 Found", f"Location: {url}")]
     got = download("https://cdn.example/i.png")
     assert isinstance(got, Missed) and got.barred and "not allowed" in got.reason
@@ -162,7 +165,7 @@ def test_no_proxy_is_asked_to_follow_a_redirect_to_a_private_place(proxy: Proxy,
 @pytest.mark.parametrize(
     ("addresses", "barred"), [(["2606:2800:220::1", "93.184.216.34"], False), (["10.0.0.1"], True)]
 )
-def test_a_host_that_goes_past_the_proxy_is_looked_up_and_pinned(
+def test_a_host_that_bypasses_the_proxy_is_looked_up_and_pinned(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, no_proxy: str, addresses: list[str], barred: bool
 ) -> None:
     monkeypatch.setenv("NO_PROXY", no_proxy)
@@ -181,14 +184,14 @@ def test_a_host_that_goes_past_the_proxy_is_looked_up_and_pinned(
         assert got == PNG and [(c.addresses, c.proxy) for c in calls] == [(tuple(addresses), "")]
 
 
-def test_a_call_with_addresses_goes_past_the_proxy(proxy: Proxy) -> None:
+def test_a_call_with_addresses_bypasses_the_proxy(proxy: Proxy) -> None:
     with server(lambda peer, _: peer.sendall(answer(b"ok"))) as (base, heard):
         call = Call("GET", base.replace("127.0.0.1", "many.example"), addresses=("127.0.0.1",))
         assert RequestsTransport(no_names)(call).body == b"ok"
         assert len(heard) == 1 and proxy.asked == []
 
 
-def test_a_call_by_a_proxy_goes_nowhere_else(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_through_a_proxy_goes_nowhere_else(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
     assert environment_proxy("https://cdn.example/") == ""
     assert RequestsTransport(no_names)(Call("GET", "https://cdn.example/i.png", proxy=proxy.base)).body == PNG
@@ -204,7 +207,9 @@ def test_a_call_by_a_proxy_goes_nowhere_else(proxy: Proxy, monkeypatch: pytest.M
         ("http://", "cannot be used"),
     ],
 )
-def test_a_proxy_that_is_no_use_is_named(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, set_to: str, line: str) -> None:
+def test_a_proxy_that_cannot_be_used_is_named(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, set_to: str, line: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         monkeypatch.setenv("HTTPS_PROXY", set_to.format(free=free.getsockname()[1]))
 
@@ -224,7 +229,7 @@ def test_a_proxy_that_makes_no_connection_is_named(proxy: Proxy, status: str) ->
     assert caught.value.offline and b"demo-key" not in b"".join(proxy.heads)
 
 
-def test_a_certificate_behind_the_proxy_is_checked(proxy: Proxy) -> None:
+def test_a_certificate_of_a_host_after_the_proxy_is_checked(proxy: Proxy) -> None:
     with pytest.raises(NotSent, match="TLS"):
         RequestsTransport(no_names)(Call("POST", "https://elsewhere.example/api", b"demo-key"))
     assert b"demo-key" not in b"".join(proxy.heads)

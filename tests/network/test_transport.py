@@ -1,4 +1,4 @@
-"""One exchange: what was sent, how long it may last, how large it may be, and where it really goes."""
+"""One HTTP exchange: what was sent, its limits on time and size, and where it goes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def packed(size: int) -> bytes:
 
 
 BOMB = packed(50_000_000)
-"""Made beforehand: compressing takes longer than the calls may."""
+"""Made in advance: compressing it takes longer than the calls may take."""
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_nothing_was_sent() -> None:
 
 def test_redirects_and_cookies_are_not_followed_or_kept() -> None:
     def serve(peer: socket.socket, _: bytes) -> None:
-        # It says that it closes: the second call could meet the first one's connection half closed otherwise.
+        # Announce the end of the connection: otherwise the second call could find the first one's half closed.
         head = b"HTTP/1.1 307 x\r\nConnection: close\r\nLocation: /elsewhere\r\nSet-Cookie: a=b\r\n"
         peer.sendall(head + b"Content-Length: 0\r\n\r\n")
 
@@ -128,7 +128,7 @@ def test_the_proxies_and_netrc_of_the_machine_do_not_see_a_loopback_call(monkeyp
 
 def test_a_large_body_may_take_longer_than_a_connection() -> None:
     def serve(peer: socket.socket, first: bytes) -> None:
-        time.sleep(1.0)  # by now the buffers between the two are full
+        time.sleep(1.0)  # by now the buffers on both sides are full
         left = 30_000_000 - len(first.partition(b"\r\n\r\n")[2])
         while left > 0:
             left -= len(peer.recv(1_000_000))
@@ -152,7 +152,7 @@ def test_a_name_that_cannot_be_one_is_not_found(host: str) -> None:
         system_resolve(host, 443)
 
 
-def test_https_without_a_network_is_offline_and_no_fault_of_tls() -> None:
+def test_https_without_a_network_is_offline_and_not_an_error_of_tls() -> None:
     with pytest.raises(NotSent, match="does not answer") as caught:
         RequestsTransport()(Call("POST", "https://nowhere.invalid/x", b"{}", 2.0, 2.0, 2.0))
     assert caught.value.offline

@@ -1,4 +1,4 @@
-"""Keys: where they lie, which are taken, and that none shows itself, however an answer spells it."""
+"""Keys: where they are stored, which are valid, and that none is ever shown, however an answer spells it."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ def test_a_broken_file_of_keys(tmp_path: Path, text: str) -> None:
 
 
 ODD = 'k/"\\+%=&<~'
-"""A key of all the characters that JSON or a URL spells in a way of its own."""
+"""A key made of all the characters that JSON or a URL escapes."""
 
 
 def escaped(text: str, form: str = "\\u{:04x}") -> str:
-    """Each character of `text` in `form`."""
+    """Return `text` with each character written as `form`."""
     return "".join(form.format(ord(character)) for character in text)
 
 
 def mixed(text: str) -> str:
-    """Each character of `text` in another form than the one before it."""
+    """Return `text` with each character written in another form than the one before it."""
     forms = ("\\u{:04x}", "%{:02X}", "\\u{:04X}", "%{:02x}", "%25{:02x}")
-    return "".join(forms[at % 6].format(ord(c)) if at % 6 < 5 else json.dumps(c)[1:-1] for at, c in enumerate(text))
+    return "".join(forms[i % 6].format(ord(c)) if i % 6 < 5 else json.dumps(c)[1:-1] for i, c in enumerate(text))
 
 
 SPELLINGS = {

@@ -1,4 +1,4 @@
-"""Profiles, and what the owner decides."""
+"""The built-in profiles, and what the owner's file can change."""
 
 from __future__ import annotations
 

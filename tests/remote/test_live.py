@@ -1,4 +1,4 @@
-"""`test --live` against the stand-in: what it finds, what it says first, and that it pays for no more than it said."""
+"""`test --live` against the stand-in: its findings, its announcement, and that it pays for no more than announced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from image_mixer.tools.comfy_tool.commands import live
 from image_mixer.tools.comfy_tool.main import main
 
 PACE = 20.0
-"""So many times faster than by the clock does the time of a test go by."""
+"""How many times faster than the clock the time of a test passes."""
 
 STAND_IN = {
     "v6 heeds weights": "yes",
@@ -44,11 +44,11 @@ STAND_IN = {
     "a finished job is in the list within 60 s": "yes",
     "a submit without a clear answer is paid for": "not seen",
 }
-"""What is true of the stand-in."""
+"""The correct findings for the stand-in."""
 
 
 class Live:
-    """The stand-in, and the check run on it."""
+    """The stand-in, and the live check against it."""
 
     def __init__(self, folder: Path, service: Service, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -58,7 +58,7 @@ class Live:
         self.said = ""
 
     def __call__(self, transport: Callable[[Call], Reply] | None = None, code: int = 0) -> dict[str, str]:
-        """Runs the check; gives its findings."""
+        """Run the check and return its findings."""
         profiles = (
             dataclasses.replace(MODELSLAB, base_url=f"{self.service.base}/api/v6"),
             dataclasses.replace(STABLE_DIFFUSION_API, base_url=f"{self.service.base}/api/v5"),
@@ -99,8 +99,11 @@ def test_what_is_true_of_the_stand_in_and_nothing_is_paid_again(check: Live) -> 
 
 
 class Contrary:
-    """A service that does the opposite wherever it may: it answers from a cache, rewrites what it repeats, gives one page
-    for ever, oldest first, refuses fragments, and does not heed weights."""
+    """A service that does the opposite in every way it can.
+
+    It answers from a cache, changes what it repeats, has only one page of the list, oldest job first, refuses fragments,
+    and ignores weights.
+    """
 
     def __init__(self) -> None:
         self._send = RequestsTransport()
@@ -157,7 +160,7 @@ def test_a_service_that_does_the_opposite(check: Live) -> None:
 
 @pytest.mark.parametrize(("taken", "skip", "finding"), [(True, 1, "yes"), (False, 1, "no"), (False, 6, "not seen")])
 def test_a_submit_that_gets_no_clear_answer(check: Live, taken: bool, skip: int, finding: str) -> None:
-    """Skipped are so many submits, of which the third is v5's: the last one of v6 has no later job to compare with."""
+    """Fault the submit after `skip` others, of which the third is v5's. After the last one of v6, no later job shows its fate."""
     check.state.faults.append(Fault("mix", "answer", 500, '{"status": "error"}', taken=taken, skip=skip))
     found = check(code=int(not taken))
     assert found["a submit without a clear answer is paid for"] == finding

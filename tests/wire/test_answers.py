@@ -1,4 +1,4 @@
-"""Every documented answer and every odd one; and whatever else may come ends in one of the four answers."""
+"""Documented and odd answers are read correctly, and every other input becomes one of the four answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests as the documents show them, and the ranges that are checked before anything is sent."""
+"""Requests match the documentation, and limits are checked before anything is sent."""
 
 from __future__ import annotations
 

@@ -22,11 +22,11 @@ from image_mixer.wire.declaration import Wire
 from image_mixer.wire.request import Limits, MixRequest
 from image_mixer.wire.texts import json_object
 
-# What would be the file wire/v7.py.
+# From here on: what the file wire/v7.py would contain.
 
 
 def encode(request: MixRequest, send_weights: bool) -> dict[str, object]:
-    """A form that no other format has: pictures and weights in one list, sizes in one text."""
+    """Write a form that differs from all other formats: pictures with their weights in one list, the size as one text."""
     weights = request.weights if send_weights else (None,) * len(request.images)
     return {
         "text": request.prompt,
@@ -38,7 +38,7 @@ def encode(request: MixRequest, send_weights: bool) -> dict[str, object]:
 
 
 def decode(status: int, body: bytes, retry_after: str = "") -> Answer:
-    """Answers that no other format gives."""
+    """Read answers that differ from those of all other formats."""
     fields = json_object(body) or {}
     if status == 418:
         return Refused("it has no tea", causes.QUEUE_FULL, 2.0, status=status, not_taken=True)
@@ -78,7 +78,7 @@ WIRE = Wire(
     decode_upload=decode_upload,
 )
 
-# The end of that file.
+# Up to here.
 
 BASE = "https://seven.example"
 REQUEST = MixRequest(
@@ -88,7 +88,7 @@ REQUEST = MixRequest(
 
 @pytest.fixture
 def listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The entry in the list."""
+    """Add the entry to the list."""
     monkeypatch.setattr(formats, "WIRES", (*formats.WIRES, WIRE))
 
 
@@ -98,7 +98,7 @@ def endpoint(**more: Any) -> Endpoint:
 
 @dataclass
 class Service:
-    """A Transport that speaks v7. `calls` are the paths and fields that it got; `encode` is what uploads are given."""
+    """A Transport that speaks v7. `calls` has the path and fields of each call; `asked` counts the fetches of jobs."""
 
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     asked: int = 0
@@ -107,7 +107,7 @@ class Service:
         assert call.url.startswith(f"{BASE}/")
         path = call.url.removeprefix(BASE)
         if path.startswith("/made/"):
-            assert call.body is None, "a download holds no key"
+            assert call.body is None, "a download must not contain the key"
             return Reply(200, {}, harness.picture((int(path[6:]), 0, 0)).pixels)
         fields = json.loads(call.body or b"")
         assert fields.pop("key") == harness.KEY
@@ -123,11 +123,12 @@ class Service:
             seed = int(path.removeprefix("/7/job/j"))
             made = {"made": [f"{BASE}/made/{seed}", f"{BASE}/made/{seed + 1}"]} if self.asked > 1 else {"wait": 0.1}
             return 200, {"job": f"j{seed}", **made}
-        return 200, {
+        others: dict[str, dict[str, Any]] = {
             "/7/jobs": {"mine": ["j1", "j2"]},
             "/7/waiting": {"waiting": 3},
             "/7/store": {"stored": f"{BASE}/stored/{len(self.calls)}"},
-        }[path]
+        }
+        return 200, others[path]
 
 
 def client(service: Service) -> Client:
@@ -208,7 +209,7 @@ def test_the_client_writes_and_reads_every_call_by_it() -> None:
 
 @pytest.mark.usefixtures("listed")
 def test_a_recipe_becomes_pictures_through_it(tmp_path: Path) -> None:
-    """From the plan with its identities to uploads, polling, downloads, and the report. A second run pays nothing."""
+    """A run plans, uploads, polls, downloads, and reports in v7. A second run pays nothing."""
     seven = endpoint(images_per_job=2, timeouts=harness.QUICK)
     service = Service()
     engine = harness.engine(BASE, tmp_path, Settings({"seven": seven}), transport=service)

@@ -1,4 +1,4 @@
-"""What refuses a job by its nature, and what leaves open whether it was taken."""
+"""Which answers prove that a job was not taken, and which leave it open."""
 
 from __future__ import annotations
 
