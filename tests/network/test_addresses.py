@@ -136,6 +136,16 @@ def test_with_a_proxy_no_name_is_looked_up(url: str) -> None:
     assert "word" not in repr(Route(proxy=PROXY))
 
 
+def test_without_trusted_hosts_only_the_public_internet_is_reached() -> None:
+    def resolve(host: str, port: int) -> list[str]:
+        return NAMES[host]
+
+    assert route_to("https://public.example/a.png", None, (), resolve, lambda url: "") == Route(("93.184.216.34",))
+    for url in ("http://127.0.0.1:8000/a.png", "https://inside.example/a.png"):
+        with pytest.raises(Disallowed):
+            route_to(url, None, (), resolve, lambda url: "")
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000/a.png", "https://cdn.lan/a.png"])
 def test_the_owners_hosts_are_reached_as_the_endpoint_is(url: str) -> None:
     assert route(url, PROXY) == Route()
