@@ -60,7 +60,7 @@ def test_an_archive_with_anything_odd_is_refused_whole(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(b"not an archive", "could not be unpacked"), (None, "has no vendor")]
+    ("content", "problem"), [(b"not an archive", "could not be unpacked"), (None, "does not contain vendor")]
 )
 def test_a_broken_or_wrong_archive(tmp_path: Path, content: bytes | None, problem: str) -> None:
     archive = tar(tmp_path / "a.tar.gz", ("sdist-1/setup.py", b"x"))

@@ -144,7 +144,7 @@ def test_what_cannot_be_done_is_one_line(
 
 class TestWhichJournal:
     @pytest.fixture(autouse=True)
-    def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "variable"))
         monkeypatch.setattr(jobs, "ROOT", tmp_path / "around" / "custom_nodes" / "image-mixer")
@@ -176,4 +176,4 @@ class TestWhichJournal:
         assert capsys.readouterr().err == ""
         variable = journal(tmp_path / "variable" / "user") / "__image_mixer" / "journal.sqlite"
         assert self.found() == variable
-        assert capsys.readouterr().err.startswith(f"There is another one, not read: {around} ")
+        assert capsys.readouterr().err.startswith(f"There is another one, which is not read: {around} ")
