@@ -18,6 +18,7 @@ from ..console import printable, say
 from ..errors import ToolError, UsageError
 from ..install.installs import COMFYUI_VARIABLE, Install, find_install
 from ..paths import ROOT
+from .libraries import announce
 
 FOLDER = ROOT / "benchmarks"
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
@@ -30,8 +31,7 @@ def command(options: argparse.Namespace) -> int:
         listed = ", ".join(names) or "none yet"
         raise UsageError(f"benchmarks: {listed}" if not options.name else f"no benchmark {options.name!r}: {listed}")
     install = find_install(options.comfyui, options.python, options.version)
-    if install.around:
-        say(f"Using the ComfyUI that this pack lies in, {install.comfyui}, and its Python, {install.python}")
+    announce(install)
     figures = measure(options.name, install)
     if options.json:
         print(json.dumps(figures))

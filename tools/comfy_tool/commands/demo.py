@@ -43,9 +43,8 @@ def command(options: argparse.Namespace) -> int:
         say(f"Starting {install.comfyui} ...")
         with Server(install=install, base=folder) as server:
             prompt = demo_graph() if options.checkpoint is None else checkpoint_graph(options.checkpoint.name)
-            paths = _mix(server.client, prompt, options.out)
-    for path in paths:
-        print(printable(str(path)))
+            for path in _mix(server.client, prompt, options.out):
+                print(printable(str(path)), flush=True)
     if options.checkpoint is None:
         say("Made by the small demo model of this pack. To mix photographs, name a real model with --checkpoint FILE.")
     return 0

@@ -34,9 +34,14 @@ def install_for(options: argparse.Namespace) -> Install:
     install = find_install(options.comfyui, options.python, options.version)
     if missing(WANTED):
         run_again(install.python, options.given, install.environment())
+    announce(install)
+    return install
+
+
+def announce(install: Install) -> None:
+    """Say so if the ComfyUI was chosen because this pack lies in it."""
     if install.around:
         say(f"Using the ComfyUI that this pack lies in, {install.comfyui}, and its Python, {install.python}")
-    return install
 
 
 def for_running_server(options: argparse.Namespace) -> None:
