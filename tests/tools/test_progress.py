@@ -137,11 +137,21 @@ ALL = ["  Load", "  The sampler", "  Save"]
         ([begins("1"), begins("2"), steps("2", 1), steps("2", 4), begins("3"), begins(None)], ALL),
         ([begins("1"), begins("1"), begins("2"), FORGED, b"\0\0\0\1\0\0\0\1PNG", begins("3"), begins(None)], ALL),
         ([begins("1"), b"", begins("2"), FORGED, begins(None)], ALL[:2]),
-        ([begins("3", "another"), steps("3", 1, "another"), begins(None, "another"), begins("1"), begins(None)], ALL[:1]),
+        (
+            [begins("3", "another"), steps("3", 1, "another"), begins(None, "another"), begins("1"), begins(None)],
+            ALL[:1],
+        ),
         ([begins("1"), "no JSON", "[]", '{"type": "status", "data": {}}', begins("2"), begins(None)], ALL[:2]),
         ([begins("1"), None, begins("2"), None, None, begins("3"), begins(None)], ALL),
     ],
-    ids=["each node", "previews between", "a preview that looks like news", "another prompt", "other news", "broken off"],
+    ids=[
+        "each node",
+        "previews between",
+        "a preview that looks like news",
+        "another prompt",
+        "other news",
+        "broken off",
+    ],
 )
 def test_a_line_per_node(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], script: list[str | bytes | None], lines: list[str]

@@ -16,10 +16,8 @@ from pathlib import Path
 
 import pytest
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
-from image_mixer.tools.comfy_tool.install.installs import Install, find_install, python_of
+from image_mixer.tools.comfy_tool.install.installs import Install, find_install
 from image_mixer.tools.comfy_tool.install.linking import COPY_MARK, link_pack, unlink_pack
-from image_mixer.tools.comfy_tool.install.sandbox import Sandbox
-from image_mixer.tools.comfy_tool.paths import venv_python
 from image_mixer.tools.comfy_tool.server import server as server_module
 from image_mixer.tools.comfy_tool.server.client import Client
 from image_mixer.tools.comfy_tool.server.server import Server
@@ -203,44 +201,6 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return True
-
-
-class TestWhichComfyUI:
-    def test_the_sandbox_where_none_is_named(self) -> None:
-        built = Sandbox("0.24.0", Path("tree"), Path("python"))
-        found = find_install(version="0.24.0", build=lambda version: built)
-        assert (found.comfyui, found.python, found.sandboxed) == (Path("tree"), Path("python"), True)
-
-    def test_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COMFYUI_PATH", str(FAKE))
-        assert find_install().comfyui == FAKE
-
-    def test_a_version_is_asked_for_whatever_the_variable_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COMFYUI_PATH", str(FAKE))
-        built = Sandbox("0.18.2", Path("tree"), Path("python"))
-        assert find_install(version="0.18.2", build=lambda version: built).comfyui == Path("tree")
-
-    def test_a_folder_without_one(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="holds no ComfyUI"):
-            find_install(tmp_path)
-
-    def test_both(self) -> None:
-        with pytest.raises(UsageError, match="exclude each other"):
-            find_install(FAKE, version="0.24.0")
-
-    @pytest.mark.parametrize("name", [".venv", "venv"])
-    def test_its_own_python(self, tmp_path: Path, name: str) -> None:
-        python = venv_python(tmp_path / name)
-        python.parent.mkdir(parents=True)
-        python.touch()
-        assert python_of(tmp_path) == python
-
-    def test_the_portable_editions_python(self, tmp_path: Path) -> None:
-        python = tmp_path / "python_embeded" / "python.exe"
-        python.parent.mkdir()
-        python.touch()
-        assert python_of(tmp_path / "ComfyUI") == python
-        assert python_of(tmp_path / "a" / "b") == Path(sys.executable)
 
 
 class TestTheLink:
