@@ -105,7 +105,7 @@ INFO: dict[str, Any] = {
 
 
 def node(identity: Any, kind: str, values: Any = (), inputs: Any = (), mode: int = 0, **more: Any) -> dict[str, Any]:
-    """A node as saved. Inputs are (name, type, link) or (name, type, link, widget)."""
+    """Return a saved node. Inputs are (name, type, link) or (name, type, link, widget)."""
     slots = []
     for name, slot_type, link, *widget in inputs:
         slots.append(

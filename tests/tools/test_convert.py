@@ -1,4 +1,4 @@
-"""Workflows as saved are converted to prompts as the front end itself sends them."""
+"""Saved workflows are converted to the same prompts that the front end sends."""
 
 from __future__ import annotations
 

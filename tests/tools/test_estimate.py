@@ -78,8 +78,8 @@ INFO: dict[str, Any] = {
 
 
 def recipe(engine: str = "ImageMixerLocal", /, **nodes: dict[str, Any]) -> dict[str, Any]:
-    """Load Image, Image Mix, Mix Recipe, an engine and Save Image; `nodes` changes inputs by the node's name, or adds
-    a node with `kind`."""
+    """Return a prompt of Load Image, Image Mix, Mix Recipe, an engine and Save Image. `nodes` changes inputs by the node's
+    name, or adds a node with `kind`."""
     prompt: dict[str, Any] = {
         "load": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
         "mix": {"class_type": "ImageMixerMix", "inputs": {"images.image0": ["load", 0]}},
@@ -107,7 +107,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerBlendWeights"}), 8, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "one at a time", "ingredients": 3}), 3, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "ramp", "variants": 6}), 6, 0),
-    # Mixes in a row: all that have several rows have as many.
+    # Mixes in a row: all weights with several rows have the same number of rows.
     (
         recipe(
             recipe={"mix": ["text", 0]},
@@ -127,7 +127,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
         5,
         0,
     ),
-    # A list of seeds runs the recipe, and all behind it, once for each.
+    # A list of seeds runs the recipe, and all nodes after it, once per seed.
     (
         recipe(
             "ImageMixerRemote",
@@ -190,7 +190,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
         None,
         0,
     ),
-    # What no output needs is not run.
+    # A node that no output needs does not run.
     (recipe(spare={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 1, 0),
 ]
 

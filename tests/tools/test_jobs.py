@@ -1,4 +1,4 @@
-"""`jobs`: which journal is read, what is printed and exported, and what a plain Python needs for it."""
+"""`jobs`: which journal is read, what is printed and exported, and that a plain Python is enough."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CANARY = "canary-0123456789-key"
 
 
 def journal(user_directory: Path) -> Path:
-    """A journal of 0.1.0, with one reason that a hostile service gave; gives its user directory."""
+    """Write a journal of version 0.1.0 with one reason from a hostile service. Return its user directory."""
     folder = user_directory / "__image_mixer"
     folder.mkdir(parents=True)
     shutil.copy(RELEASED, folder / "journal.sqlite")

@@ -171,7 +171,7 @@ def test_an_interrupt_stops_the_prompt(tmp_path: Path, server: Server, number: s
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUTF8": "1"},
-        # A shell starts what it runs in the background deaf to Ctrl-C, and that is inherited.
+        # A shell lets background processes ignore Ctrl-C, and their children inherit that.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 10

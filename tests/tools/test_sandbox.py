@@ -25,7 +25,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 def archive() -> bytes:
-    """A source distribution with a ComfyUI in it."""
+    """Return a source distribution with a ComfyUI in it."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as made:
         for name in ("main.py", "requirements.txt"):
@@ -36,7 +36,7 @@ def archive() -> bytes:
 
 
 class Programs:
-    """Stands for venv and pip: remembers what was asked, and fails where told to."""
+    """Stands in for venv and pip: records what was asked, and fails as often as `failures` says."""
 
     def __init__(self, content: bytes, failures: Mapping[str, int] = {}) -> None:
         self.content = content
@@ -103,7 +103,7 @@ def test_each_layer_sees_the_one_below(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_upper_layers_packages_win(tmp_path: Path) -> None:
-    """With real virtual environments: the same module in both, another in the lower one alone."""
+    """In real virtual environments: one module is in both, another only in the lower one."""
     lower, upper = tmp_path / "lower", tmp_path / "upper"
     for folder in (lower, upper):
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)

@@ -1,4 +1,4 @@
-"""Starting and ending a ComfyUI, here a stand-in of a few lines: see fake_comfyui/main.py."""
+"""Start and end a ComfyUI. Here it is a stand-in of a few lines: see fake_comfyui/main.py."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_neither_does_the_stand_in() -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs, and is not merely waited for."""
+    """Return whether a process runs. A zombie does not."""
     status = Path(f"/proc/{pid}/status")
     if status.parent.parent.joinpath("self").exists():
         return status.exists() and "State:\tZ" not in status.read_text()

@@ -56,7 +56,7 @@ PROMPT: dict[str, Any] = {
 
 
 def changed(setting: str) -> tuple[str, str, Any]:
-    """The one (node, input, value) that a setting changes."""
+    """Return the one (node, input, value) that a setting changes."""
     prompt = copy.deepcopy(PROMPT)
     apply_settings(prompt, [setting], INFO, lambda file: f"image-mixer/{file.name}")
     found = [

@@ -17,7 +17,7 @@ def link(identity: int, origin: int, origin_slot: int, target: int, target_slot:
 def subgraph(
     identity: str, nodes: list[Any], links: list[Any], inputs: list[Any], outputs: list[Any]
 ) -> dict[str, Any]:
-    """A definition; inputs and outputs are (name, type, link ids)."""
+    """Return a definition. Inputs and outputs are (name, type, link ids)."""
 
     def slots(rows: list[Any]) -> list[dict[str, Any]]:
         return [{"id": name, "name": name, "type": kind, "linkIds": ids} for name, kind, ids in rows]

@@ -22,10 +22,10 @@ from ..paths import ROOT
 ENTRY = ROOT / "tools" / "comfy.py"
 NEEDED = ("requests",)
 WANTED = ("requests", "aiohttp", "tqdm")
-"""Without aiohttp the server is asked for news every second, and without tqdm each node is one line."""
+"""Without aiohttp the server is polled every second; without tqdm each node is one line."""
 
 AGAIN_VARIABLE = "IMAGE_MIXER_RUN_AGAIN"
-"""Is set when a command runs again, so that it cannot do so forever."""
+"""Set when a command runs again, so that it does so only once."""
 
 
 def install_for(options: argparse.Namespace) -> Install:

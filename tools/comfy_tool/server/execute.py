@@ -24,7 +24,7 @@ class RunFailed(ToolError):
 
 
 class Progress(Protocol):
-    """Is told how a run gets on."""
+    """Shows how a run gets on. Its methods are called as the server reports progress."""
 
     def node(self, node_id: str) -> None:
         """A node begins."""
