@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from typing import Any
 
@@ -28,7 +29,10 @@ class Bar:
         if self._bars:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=1, desc=f"  {self._name()}", bar_format="{desc}", file=sys.stderr)
+            # Some terminals report a size of 0, at which tqdm would show nothing.
+            columns, lines = shutil.get_terminal_size()
+            label = f"  {self._name()}"
+            self._bar = tqdm(total=1, desc=label, bar_format="{desc}", file=sys.stderr, ncols=columns - 1, nrows=lines)
         else:
             say(f"  {self._name()}")
 
