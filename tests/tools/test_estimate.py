@@ -78,8 +78,8 @@ INFO: dict[str, Any] = {
 
 
 def recipe(engine: str = "ImageMixerLocal", /, **nodes: dict[str, Any]) -> dict[str, Any]:
-    """Load Image, Image Mix, Mix Recipe, an engine and Save Image; `nodes` changes inputs by the node's name, or adds
-    a node with `kind`."""
+    """Return a prompt of Load Image, Image Mix, Mix Recipe, an engine and Save Image. `nodes` changes inputs by the node's
+    name, or adds a node with `kind`."""
     prompt: dict[str, Any] = {
         "load": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
         "mix": {"class_type": "ImageMixerMix", "inputs": {"images.image0": ["load", 0]}},
@@ -107,7 +107,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerBlendWeights"}), 8, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "one at a time", "ingredients": 3}), 3, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "ramp", "variants": 6}), 6, 0),
-    # Mixes in a row: all that have several rows have as many.
+    # Mixes in a row: all weights with several rows have the same number of rows.
     (
         recipe(
             recipe={"mix": ["text", 0]},
@@ -127,7 +127,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
         5,
         0,
     ),
-    # A list of seeds runs the recipe, and all behind it, once for each.
+    # A list of seeds runs the recipe, and all nodes after it, once per seed.
     (
         recipe(
             "ImageMixerRemote",
@@ -190,7 +190,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
         None,
         0,
     ),
-    # What no output needs is not run.
+    # A node that no output needs does not run.
     (recipe(spare={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 1, 0),
 ]
 
@@ -230,13 +230,13 @@ def test_simplex_is_the_finest_lattice(ingredients: int) -> None:
         ({"engine": {"recipe": None}}, "node engine (ImageMixerLocal), input recipe: is required but has neither"),
         (
             {"save": {"images": ["recipe", 0]}},
-            "input images: takes IMAGE, but node recipe (ImageMixerRecipe) gives MIX_R",
+            "input images: accepts IMAGE, but the output of node recipe (ImageMixerRecipe) is MIX_R",
         ),
         ({"save": {"images": ["engine", 9]}}, "is linked to output 9 of node engine (ImageMixerLocal), which has 3"),
-        ({"save": {"images": ["gone", 0]}}, "is linked to node gone, which is not there"),
-        ({"save": {"images": "a.png"}}, "takes a link of type IMAGE, not 'a.png'"),
+        ({"save": {"images": ["gone", 0]}}, "is linked to node gone, which does not exist"),
+        ({"save": {"images": "a.png"}}, "accepts only a link of type IMAGE, not 'a.png'"),
         ({"recipe": {"samples": 0}}, "node recipe (ImageMixerRecipe), input samples: 0 must be at least 1"),
-        ({"recipe": {"samples": "many"}}, "'many' is no number"),
+        ({"recipe": {"samples": "many"}}, "'many' is not a number"),
         (
             {"mix": TO_WEIGHTS, "w": {"kind": "ImageMixerSweepWeights", "pattern": "spiral"}},
             "'spiral' is not one of its",

@@ -1,17 +1,13 @@
-"""How many images and paid jobs a prompt would make at most, as far as the graph has it in plain numbers."""
+"""Count the images and paid jobs that a prompt makes at most, as far as the graph contains the numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..workflow.objectinfo import ObjectInfo
-from ..workflow.settings import title_of
-from ..workflow.validate import link_of
-
-Prompt = Mapping[str, Mapping[str, Any]]
+from ..workflow.prompt import Prompt, link_of, title_of
 
 REMOTE, LOCAL = "ImageMixerRemote", "ImageMixerLocal"
 _MIX_APPENDERS = ("ImageMixerAddImage", "ImageMixerAddText", "ImageMixerAddURL")
@@ -29,7 +25,7 @@ _ONE_IMAGE = ("LoadImage", "LoadImageMask", "LoadImageOutput")
 
 @dataclass(frozen=True)
 class NodeEstimate:
-    """The images of one node. None where the graph computes the number."""
+    """The images of one node, None if the graph computes the number."""
 
     node_id: str
     title: str
@@ -39,7 +35,7 @@ class NodeEstimate:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The nodes that make images, and the sums; None where one of the numbers is not known beforehand."""
+    """The nodes that make images, and the sums, None if one of the numbers is not known in advance."""
 
     nodes: tuple[NodeEstimate, ...]
 
@@ -50,12 +46,12 @@ class Estimate:
 
     @property
     def paid_jobs(self) -> int | None:
-        """All paid jobs, at most: one an image of a remote node."""
+        """All paid jobs, at most: one per image of a remote node."""
         return _sum([node.images for node in self.nodes if node.paid])
 
 
 def estimate(prompt: Prompt, info: ObjectInfo, needed: list[str]) -> Estimate:
-    """The estimate for those nodes of a prompt that would run, `needed`."""
+    """Return the estimate for the nodes of a prompt that would run, `needed`."""
     graph = _Graph(prompt, info)
     found = []
     for node_id in needed:
@@ -71,8 +67,11 @@ def estimate(prompt: Prompt, info: ObjectInfo, needed: list[str]) -> Estimate:
 
 
 def sweep_rows(pattern: str, variants: int, ingredients: int) -> int:
-    """The rows of Sweep Weights. The simplex pattern takes the finest lattice of N corners, of C(r + N - 1, N - 1)
-    points for r steps an edge, that has no more points than variants, but at least the corners."""
+    """Return the number of rows of Sweep Weights.
+
+    The simplex pattern is a lattice with N corners and r steps per edge, which has C(r + N - 1, N - 1) points. It uses
+    the finest one that does not have more points than variants, and at least the N corners.
+    """
     if pattern == "one at a time":
         return ingredients
     if pattern != "simplex":
@@ -91,14 +90,14 @@ class _Graph:
         self.info = info
 
     def recipe_images(self, node_id: str) -> int | None:
-        """Variants times samples of the recipe that an engine node gets."""
+        """Return variants times samples of an engine node's recipe."""
         recipe = self._origin(node_id, "recipe", "ImageMixerRecipe")
         if recipe is None:
             return None
         return _product([self._rows_of_mix(recipe), self._number(recipe, "samples")])
 
     def runs(self, node_id: str) -> int | None:
-        """How often a node runs: once for each item of the longest list among its inputs."""
+        """Return how often a node runs: once per item of the longest list among its inputs."""
         node = self.prompt[node_id]
         if self.info.get(node["class_type"], {}).get("is_input_list"):
             return 1
@@ -108,7 +107,7 @@ class _Graph:
         return max([1, *(length for length in lengths if length is not None)])
 
     def batch(self, node_id: str) -> int | None:
-        """The number of images in the latents that come out of a node, for one run of it."""
+        """Return the number of images in the latents that one run of a node outputs."""
         node = self.prompt[node_id]
         name = node["class_type"]
         if name in _SAMPLERS:
@@ -129,7 +128,7 @@ class _Graph:
         return self.batch(link[0]) if link and link[0] in self.prompt else None
 
     def _rows_of_mix(self, node_id: str) -> int | None:
-        """The rows of the mix at a node's input `mix`: all that have several have as many."""
+        """Return the rows of the mix at a node's input `mix`. All weights with several rows have the same number of rows."""
         rows: list[int | None] = [1]
         link = link_of(self.prompt[node_id]["inputs"].get("mix"))
         while link is not None:
@@ -160,7 +159,7 @@ class _Graph:
         return sweep_rows(pattern, variants, ingredients)
 
     def _list_length(self, node_id: str, slot: int) -> int | None:
-        """How many items come out of an output over all runs of its node."""
+        """Return how many items an output has over all runs of its node."""
         node = self.prompt.get(node_id)
         if node is None:
             return 1
@@ -178,7 +177,7 @@ class _Graph:
         return link[0] if link and origin and origin["class_type"] == wanted else None
 
     def _number(self, node_id: str, name: str) -> int | None:
-        """A whole number given by a widget, or by a node that holds nothing but one; else None."""
+        """Return the whole number in a widget, or in a node that only holds a number, None for anything else."""
         value = self.prompt[node_id]["inputs"].get(name, self._default(node_id, name))
         link = link_of(value)
         if link is not None:
