@@ -162,6 +162,14 @@ def test_every_path_and_name_of_a_page_exists(page: str) -> None:
         assert not name or name in names_in(path), f"{page} names {name} in {path}, which does not have it"
 
 
+@pytest.mark.parametrize(
+    "page", [path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))]
+)
+def test_every_link_between_pages_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        assert target.startswith("https://") or ((ROOT / page).parent / target).exists(), (page, target)
+
+
 def test_every_source_file_is_in_the_rooms() -> None:
     rooms = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("\n## The rooms\n")[2]
     listed = {path for line in rooms.splitlines() if line.startswith("- `") for path in re.findall(r"`([^`]+)`", line)}
