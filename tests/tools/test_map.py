@@ -18,7 +18,7 @@ PRODUCT = (*ROOMS, "web")
 MAY_IMPORT: dict[str, set[str]] = {
     "mixing": set(),
     "network": {"mixing"},
-    "wire": {"mixing", "network"},
+    "wire": {"mixing", "network", "remote"},
     "remote": {"mixing", "network", "wire"},
     "local": {"mixing"},
     "server": {"mixing", "network", "remote"},
@@ -45,7 +45,7 @@ OUTSIDE: dict[str, set[str]] = {
     "network": {"requests", "urllib3"},
     "wire": set(),
     "remote": set(),
-    "tools": set(),
+    "tools": {"aiohttp", "requests", "tqdm"},
 }
 """The packages that a room without ComfyUI may import beside the standard library."""
 
@@ -54,7 +54,7 @@ PLAIN = ("mixing/errors.py", "mixing/weights.py", "mixing/seeds.py", "mixing/rec
 
 COMFYUI = {
     "comfy", "comfy_api", "comfy_api_nodes", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview",
-    "node_helpers", "nodes", "execution", "server", "aiohttp",
+    "node_helpers", "nodes", "execution", "server",
 }  # fmt: skip
 WITH_COMFYUI = {"local", "server", "nodes", "training"}
 
@@ -227,6 +227,12 @@ def test_a_room_without_comfyui_imports_only_its_own_packages(room: str) -> None
         used = {name.split(".")[0] for name, inside in imports_of(path) if not inside}
         assert not used & COMFYUI, path
         assert used <= allowed, (path, used - allowed)
+
+
+def test_what_runs_before_an_environment_exists_needs_only_the_standard_library() -> None:
+    for path in ["tools/comfy.py", "tools/comfy_tool/main.py", *sources("tools/comfy_tool/install")]:
+        used = {name.split(".")[0] for name, inside in imports_of(path) if not inside}
+        assert used <= set(sys.stdlib_module_names) | {"comfy_tool"}, path
 
 
 @pytest.mark.parametrize("path", PLAIN)
