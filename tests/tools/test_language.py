@@ -33,12 +33,12 @@ _UNIT = (
 )
 TURNS = {
     "per, not a": rf"\b(?:{_MEASURED}) an? (?:{_UNIT})\b"
-    r"(?! (?:has|is|was|of|that|in|with|for|at|would|can|could|may|must|will|needs?|makes?|gives?|used|pays?|does)\b)",
+    r"(?! (?:has|is|was|of|that|in|with|for|at|would|can|could|may|must|will|needs?|makes?|gives?|used|really|pays?|does)\b)",
     "is not a, not is no": r"\b(?:is|are|was|be) none of\b"
     r"|(?<!there )\b(?:is|was) no (?!longer|more|other|different|matter|way|need)[a-z]",
-    "does not have, not has none": r"\b(?:has|have|had) none\b|\b(?:has|have) not (?:a|the|one|any|its)\b"
+    "does not have, not has not": r"\b(?:has|have) not (?:a|the|one|any|its)\b"
     r"|\bhas no \w+ of its own\b",
-    "if, not where": r"\b(?:None|0|1|False|True|empty|raises? \w+(?: \(\"[\w ]+\"\))?) where\b",
+    "if, not where": r"\b(?:None|False|True|empty|raises? \w+(?: \(\"[\w ]+\"\))?) where\b|\b[01] where (?:it|one|none|there)\b",
     "after, not behind": r"\bbehind (?:its|those|the other|the others|each|every|it|them)\b",
     "mannered": r"\bwhat is said of\b|\bwhat comes first first\b|\bhears\b|\btakes a link alone\b|\bby way of\b"
     r"|\bsuch that nobody\b",
@@ -105,7 +105,8 @@ def test_texts_are_plain(path: str) -> None:
         ("per, not a", "16 jobs a queue and 200 a day"),
         ("is not a, not is no", "What is set as X is no key"),
         ("is not a, not is no", "The method is none of this node's"),
-        ("does not have, not has none", "1 where it has none"),
+        ("does not have, not has not", "The vectors have not the needed numbers."),
+        ("if, not where", "1 where it has none"),
         ("if, not where", "None where the file is absent"),
         ("if, not where", "Raises InputError where the span is empty"),
         ("after, not behind", "the mix with this image behind its others"),
