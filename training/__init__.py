@@ -1,1 +1,1 @@
-"""The training of the demo model: data, networks, stages, judge. `training/train.py` is the command."""
+"""Train the demo model: data, networks, stages and judge. The command is `training/train.py`."""

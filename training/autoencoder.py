@@ -1,4 +1,4 @@
-"""The stage that trains the autoencoder."""
+"""Train the autoencoder: the network and its loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LATENT_NOISE = 0.2
 
 
 def build(seed: int = 1) -> DemoAutoencoder:
-    """The untrained autoencoder."""
+    """Return the untrained autoencoder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: DemoAutoencoder = DemoAutoencoder(CONFIG).to(memory_format=torch.channels_last)
@@ -22,7 +22,7 @@ def build(seed: int = 1) -> DemoAutoencoder:
 
 
 def loss_of(model: DemoAutoencoder, batch: int = 64) -> Loss:
-    """The loss of one batch: L1, squares and edges of the picture, and latents held near unit variance."""
+    """Return the loss function of a batch: L1, squares and edges of the picture, and latents near unit variance."""
     combinations = scenes.split("train")
 
     def loss(source: torch.Generator) -> Tensor:
@@ -47,7 +47,7 @@ def loss_of(model: DemoAutoencoder, batch: int = 64) -> Loss:
 
 @torch.no_grad()
 def decibels(model: DemoAutoencoder, combinations: Tensor, count: int = 256, seed: int = 9) -> float:
-    """Peak signal to noise of decoded pictures of these combinations, in dB."""
+    """Return the peak signal-to-noise ratio, in dB, of decoded pictures of these combinations."""
     pictures = scenes.draw(scenes.sample(combinations, count, scenes.generator(seed)))
     drawn = (model.decode(model.encode(pictures * 2 - 1)) * 0.5 + 0.5).clamp(0, 1)
     return float(-10 * (drawn - pictures).square().mean().log10())

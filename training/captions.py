@@ -1,4 +1,4 @@
-"""The space that both towers are trained onto: one fixed vector a word, added up; and captions in words."""
+"""Define the space that both towers are trained onto, a sum of one fixed vector per word, and write captions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILLERS = ("a", "an", "the", "on", "in", "at", "with", "of", "and", "picture", "
 
 
 def codes() -> Tensor:
-    """One vector a value [20, 128], orthogonal to each other, so that four of them add up to length sqrt128."""
+    """Return one vector per value [20, 128]. They are orthogonal, and four of them add up to length sqrt(128)."""
     noise = torch.randn(WIDTH, sum(scenes.SIZES), generator=scenes.generator(_CODE_SEED), dtype=torch.float64)
     basis = torch.linalg.qr(noise)[0].T
     table: Tensor = (basis * (WIDTH / len(scenes.SIZES)) ** 0.5).float()
@@ -32,7 +32,7 @@ def codes() -> Tensor:
 
 
 def caption_vectors(factors: Tensor, known: Tensor | None = None) -> Tensor:
-    """Factors [B, 4], of which only those `known` [B, 4] are said -> vectors [B, 128]."""
+    """Return vectors [B, 128] of factors [B, 4]. Only the factors that are `known` [B, 4] are included."""
     starts = torch.tensor([0, *scenes.SIZES[:-1]]).cumsum(0)
     rows = codes()[factors + starts]
     if known is not None:
@@ -41,14 +41,14 @@ def caption_vectors(factors: Tensor, known: Tensor | None = None) -> Tensor:
 
 
 def read(vectors: Tensor) -> list[Tensor]:
-    """Vectors [B, 128] -> for each factor how much of each value they hold [B, n], 1 for one that is there."""
+    """Return, per factor, how much of each value [B, n] the vectors [B, 128] contain: 1 for a value that is there."""
     table = codes()
     length = WIDTH / len(scenes.SIZES)
     return list(torch.split(vectors @ table.T / length, list(scenes.SIZES), dim=-1))
 
 
 def caption(factors: list[int], known: list[bool], source: torch.Generator) -> str:
-    """Words for the known factors in English order, with other words of the same values drawn at random."""
+    """Return a caption of the known factors in English word order. Synonyms are drawn at random."""
 
     def word(column: int) -> str:
         factor = list(scenes.FACTORS)[column]

@@ -1,4 +1,4 @@
-"""The stages that train the denoiser: the image mixer's recipe, then mixtures."""
+"""Train the denoiser: noise levels and loss, for the image mixer's own training and for mixtures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from .pool import Pool
 
 STEPS = 1000
 BETAS = (0.00085, 0.012)
-"""ComfyUI's own defaults for the SD1.x kind."""
+"""ComfyUI's defaults for SD1.x models."""
 
 
 def sigmas() -> Tensor:
-    """The noise levels of the thousand steps [1000], rising: the scaled linear schedule of Stable Diffusion."""
+    """Return the sigmas of the 1000 steps, rising: Stable Diffusion's scaled linear schedule."""
     betas = torch.linspace(BETAS[0] ** 0.5, BETAS[1] ** 0.5, STEPS, dtype=torch.float64) ** 2
     kept = (1 - betas).cumprod(0)
     return ((1 - kept) / kept).sqrt().float()
 
 
 def loss_of(model: Any, pool: Pool, spoken: mixes.Spoken | None, batch: int, recipe: float) -> Loss:
-    """Squares of the v prediction, for a batch of which `recipe` follows the original's crops and the rest mixes."""
+    """Return the loss function: squared error of the v prediction. The share `recipe` of a batch are the original's
+    crops, the rest are mixtures."""
     table = sigmas()
 
     def loss(source: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Writes the trained parts as the one file that the pack ships, in half precision."""
+"""Write the trained parts to the one file that the pack ships, in half precision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write(
     file: Path, unet: dict[str, Tensor], text: dict[str, Tensor], words: list[int], vae: dict[str, Tensor],
     vision: dict[str, Tensor],
 ) -> int:  # fmt: skip
-    """Write all parts to `file`; of the text tower's table only the rows of `words`. Returns the bytes written."""
+    """Write all parts to `file`, and only the rows of `words` of the text tower's table. Return the size in bytes."""
     text = {**text, _TABLE: text[_TABLE][words]}
     parts = {
         demo.UNET_PREFIX: unet,

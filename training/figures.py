@@ -1,4 +1,4 @@
-"""What is measured of the demo model, whoever makes the pictures: the questions, and what the judge's answers come to."""
+"""Measure the demo model: which pictures are asked for, and the figures computed from what the judge reads in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEED = 500
 
 @dataclass(frozen=True)
 class Ask:
-    """Pictures [N, 3, 64, 64] in 0..1 and texts, one row of weights a picture to be made, and the seed of all of them."""
+    """Ask for pictures: ingredients [N, 3, 64, 64] in 0..1 and texts, one row of weights per picture, and one seed."""
 
     pictures: Tensor
     texts: tuple[str, ...]
@@ -31,12 +31,13 @@ class Ask:
 
 
 Make = Callable[[Sequence[Ask]], list[Tensor]]
-"""Answers each Ask with pictures [rows, 3, 64, 64] in 0..1."""
+"""Returns pictures [rows, 3, 64, 64] in 0..1 for each Ask."""
 
 
 @dataclass(frozen=True)
 class Sweeps:
-    """What the judge reads in sweeps from A to B: whether each factor [P, 9, 4] is A's and is B's, how like A [P, 9]."""
+    """What the judge reads in sweeps from A to B: whether each factor [P, 9, 4] is A's, whether it is B's, and the
+    likeness to A [P, 9]."""
 
     first: Tensor
     second: Tensor
@@ -44,7 +45,7 @@ class Sweeps:
 
 
 def single_match(make: Make, judge: Judge, combinations: Tensor, count: int = SINGLES) -> dict[str, float]:
-    """The share of pictures of one ingredient that match it in shape and colour, and in each factor."""
+    """Return the share of pictures of one ingredient that match it in shape and colour, and in each factor."""
     batch = scenes.sample(combinations, count, scenes.generator(_SEED))
     pictures = scenes.draw(batch)
     asks = [Ask(pictures[i : i + 1], (), ((1.0,),), _SEED + i) for i in range(count)]
@@ -54,7 +55,7 @@ def single_match(make: Make, judge: Judge, combinations: Tensor, count: int = SI
 
 
 def sweeps(make: Make, judge: Judge, combinations: Tensor, count: int = PAIRS) -> Sweeps:
-    """Sweeps of two pictures that differ in every factor, (1, 0) to (0, 1) in nine steps of one seed."""
+    """Make sweeps between two pictures that differ in every factor: (1, 0) to (0, 1) in nine steps with one seed."""
     a, b = pairs(combinations, count)
     first, second = scenes.draw(a), scenes.draw(b)
     rows = tuple((1 - step / (SWEEP - 1), step / (SWEEP - 1)) for step in range(SWEEP))
@@ -73,7 +74,7 @@ def sweeps(make: Make, judge: Judge, combinations: Tensor, count: int = PAIRS) -
 
 
 def pairs(combinations: Tensor, count: int, seed: int = _SEED) -> tuple[scenes.Scenes, scenes.Scenes]:
-    """`count` pairs of scenes of these combinations that differ in all four factors."""
+    """Return `count` pairs of scenes of these combinations that differ in all four factors."""
     source = scenes.generator(seed)
     first = scenes.sample(combinations, 40 * count, source)
     second = scenes.sample(combinations, 40 * count, source)
@@ -82,26 +83,26 @@ def pairs(combinations: Tensor, count: int, seed: int = _SEED) -> tuple[scenes.S
 
 
 def ends_match(done: Sweeps) -> float:
-    """The share of sweeps' ends that match their ingredient in shape and colour."""
+    """Return the share of ends of sweeps that match their ingredient in shape and colour."""
     ends = torch.cat([done.first[:, 0, :2].all(dim=1), done.second[:, -1, :2].all(dim=1)])
     return float(ends.float().mean())
 
 
 def spearman(done: Sweeps) -> float:
-    """The mean over sweeps of the rank correlation of the second's weight with the likeness to the first."""
+    """Return the rank correlation of the second ingredient's weight with the likeness to the first, mean of the sweeps."""
     steps = torch.arange(SWEEP, dtype=torch.float64).expand(len(done.similarity), SWEEP)
     return float(_correlation(_ranks(done.similarity.double()), steps).mean())
 
 
 def trace(done: Sweeps) -> tuple[float, float]:
-    """How often both leave a trace: in at least one of the three middle steps, and in the exact middle."""
+    """Return how often both ingredients are visible: in at least one of the three middle steps, and in the exact middle."""
     both = done.first.any(dim=2) & done.second.any(dim=2)
     near = both[:, MIDDLE - 1 : MIDDLE + 2].any(dim=1)
     return float(near.float().mean()), float(both[:, MIDDLE].float().mean())
 
 
 def text_pull(make: Make, judge: Judge, combinations: Tensor, count: int = WORDS) -> dict[str, float]:
-    """For each factor the share of pictures in which one word of weight 1.5 beats a picture of weight 0.5."""
+    """Return, per factor, the share of pictures in which one word of weight 1.5 prevails over a picture of weight 0.5."""
     shares = {}
     for column, (factor, values) in enumerate(scenes.FACTORS.items()):
         source = scenes.generator(_SEED + column)
@@ -116,20 +117,20 @@ def text_pull(make: Make, judge: Judge, combinations: Tensor, count: int = WORDS
 
 
 def _right(judge: Judge, pictures: Tensor, factors: Tensor) -> Tensor:
-    """Whether the judge reads each factor of pictures [B, …] as given [B, 4] -> bool [B, 4]."""
+    """Return whether the judge reads each factor of pictures [B, ...] as given [B, 4]: bool [B, 4]."""
     found = torch.stack([p.argmax(dim=-1) for p in judge.probabilities(pictures)], dim=1)
     return found == factors
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """Ranks along the last dimension, equal values sharing their mean rank."""
+    """Return ranks along the last dimension. Equal values share their mean rank."""
     below = (values[..., None, :] < values[..., :, None]).double().sum(-1)
     equal = (values[..., None, :] == values[..., :, None]).double().sum(-1)
     return below + (equal - 1) / 2
 
 
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Pearson's along the last dimension; 0 where one of both is constant."""
+    """Return Pearson's correlation along the last dimension; 0 if one of the two is constant."""
     a = a - a.mean(-1, keepdim=True)
     b = b - b.mean(-1, keepdim=True)
     length = (a.square().sum(-1) * b.square().sum(-1)).sqrt()
@@ -137,7 +138,7 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
 
 
 def swap_difference(make: Make, combinations: Tensor, count: int = 8) -> float:
-    """The greatest difference of a pixel when two ingredients swap places together with their weights."""
+    """Return the largest difference of a pixel if two ingredients are swapped together with their weights."""
     a, b = pairs(combinations, count)
     first, second = scenes.draw(a), scenes.draw(b)
     given = [Ask(torch.stack([first[i], second[i]]), (), ((0.6, 0.4),), _SEED + i) for i in range(count)]

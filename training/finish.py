@@ -1,4 +1,4 @@
-"""The last step: the shipped file, the judge, the bundled pictures, the figures and the model card."""
+"""Do the last step: write the model file, the judge, the bundled pictures, the figures and the model card."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUNDLED = (
     ("b", ("star", "red", "dotted", "snow")),
     ("c", ("ring", "cyan", "striped", "sunset")),
 )
-"""Factors of the bundled pictures, from the combinations held out for choices."""
+"""The factors of the bundled pictures: combinations that are held out for choices."""
 BUNDLED_PIXELS = 320
 _JUDGE = "judge.done.pt"
 
@@ -51,7 +51,7 @@ def finish(work: Path, root: Path) -> None:
 
 
 def measure(root: Path) -> dict[str, dict[str, Any]]:
-    """The figures of benchmarks/demo.py, run in a process of its own."""
+    """Return the figures of benchmarks/demo.py, run in a separate process."""
     comfyui = str(Path(comfy.__path__[0]).parent)
     environment = {**os.environ, "PYTHONPATH": comfyui, "TQDM_DISABLE": "1"}
     command = [sys.executable, str(root / "benchmarks" / "demo.py")]
@@ -62,7 +62,7 @@ def measure(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_pictures() -> None:
-    """Draw the bundled pictures at a size that is pleasant to look at; the tower makes them small again."""
+    """Draw the bundled pictures, larger than the 64 pixels of the tower, so that people can see them well."""
     held_out = {tuple(row) for row in scenes.split("choose").tolist()}
     values = list(scenes.FACTORS.values())
     for file, (_, words) in zip(demo.PICTURES, BUNDLED, strict=True):

@@ -1,4 +1,4 @@
-"""The judge: four readers, one a factor, that learn from real pictures only and never see what the model makes."""
+"""Train the judge: four readers, one per factor. They learn only from real pictures and never see the model's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHANNELS = (24, 48, 72, 96)
 
 
 class Judge(nn.Module):
-    """Four separate small convolutional networks: pictures [B, 3, 64, 64] in 0..1 -> logits of each factor [B, n]."""
+    """Four separate small convolutional networks, from pictures [B, 3, 64, 64] in 0..1 to logits [B, n] per factor."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,19 +24,19 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def probabilities(self, pictures: Tensor) -> list[Tensor]:
-        """Pictures [B, 3, 64, 64] in 0..1 -> the probability of each value of each factor [B, n]."""
+        """Return the probability of each value [B, n], per factor, for pictures [B, 3, 64, 64] in 0..1."""
         return [logits.softmax(dim=-1) for logits in self(pictures)]
 
 
 def build(seed: int = 31) -> Judge:
-    """The untrained judge."""
+    """Return the untrained judge."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Judge().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def loss_of(judge: Judge, batch: int = 64) -> Loss:
-    """Cross-entropy of all readers on real pictures, some of them softened, noisy or of other brightness."""
+    """Return the loss function: cross-entropy of all readers on real pictures, with varied blur, noise and brightness."""
     combinations = scenes.split("train")
 
     def loss(source: torch.Generator) -> Tensor:
@@ -54,7 +54,7 @@ def loss_of(judge: Judge, batch: int = 64) -> Loss:
 
 
 def worn(pictures: Tensor, source: torch.Generator) -> Tensor:
-    """Pictures as a reader may meet them: shifted in brightness, softened by a small blur, with a little noise."""
+    """Return the pictures with varied brightness, a small blur and a little noise."""
     count = len(pictures)
     gain = 0.9 + 0.2 * torch.rand(count, 1, 1, 1, generator=source)
     shift = 0.08 * (torch.rand(count, 3, 1, 1, generator=source) - 0.5)
@@ -66,7 +66,7 @@ def worn(pictures: Tensor, source: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def accuracy(judge: Judge, combinations: Tensor, count: int = 1000, seed: int = 41) -> dict[str, float]:
-    """The share of real pictures of these combinations that each reader reads right."""
+    """Return the share of real pictures of these combinations that each reader reads correctly."""
     batch_scenes = scenes.sample(combinations, count, scenes.generator(seed))
     right = {}
     for column, (name, found) in enumerate(

@@ -1,4 +1,4 @@
-"""One training loop for every stage: cosine decay, moving average, checkpoints, resuming."""
+"""Run a training loop, the same for every stage: cosine decay, moving average, checkpoints, resuming."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Loss = Callable[[torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class Plan:
-    """How a stage is trained: steps, the learning rate from its highest share to its lowest, and what is averaged."""
+    """How a stage is trained: steps, learning rate (from the share `first` to the share `last` of `rate`), and average."""
 
     steps: int
     rate: float
@@ -32,7 +32,7 @@ class Plan:
     save_every: int = 500
 
     def rate_at(self, step: int) -> float:
-        """The learning rate: a linear warm-up, then half a cosine from `first` to `last` of the highest."""
+        """Return the learning rate: a linear warm-up, then half a cosine from the share `first` to the share `last` of `rate`."""
         share = min(1.0, (step + 1) / self.warmup)
         wave = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.rate * share * (self.last + (self.first - self.last) * wave)
@@ -40,16 +40,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Team:
-    """The processes that share a batch, one thread each. They average their gradients in every step.
+    """The processes that share a batch, with one thread each. They average their gradients in every step.
 
-    Two processes of one thread train faster than one of two, and do not stand still when a core is taken away.
+    Two processes of one thread train faster than one process of two, and do not stall if another program uses a core.
     """
 
     rank: int = 0
     size: int = 1
 
     def average(self, model: nn.Module, over: bool) -> bool:
-        """Average the gradients in place. Returns whether any of the team has run over its time."""
+        """Average the gradients in place. Return whether any process of the team is over its time."""
         if self.size == 1:
             return over
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
@@ -63,12 +63,12 @@ class Team:
         return bool(flat[-1] > 0)
 
     def wait(self) -> None:
-        """Until all of the team are here."""
+        """Wait for all processes of the team."""
         if self.size > 1:
             distributed.barrier()
 
     def states(self, source: torch.Generator) -> list[Tensor]:
-        """The state of everyone's generator."""
+        """Return the generator states of all processes."""
         mine = source.get_state()
         if self.size == 1:
             return [mine]
@@ -78,17 +78,17 @@ class Team:
 
 
 def half_precision() -> autocast:
-    """The block's products in bfloat16 on the CPU, the weights in float32. For training alone, which ComfyUI takes no part in."""
+    """Compute products in bfloat16 on the CPU and keep weights in float32. Only for training, which does not use ComfyUI."""
     return autocast("cpu", torch.bfloat16)
 
 
 def fit(
     model: nn.Module, loss: Loss, plan: Plan, checkpoint: Path, minutes: float = 40.0, team: Team | None = None
 ) -> bool:
-    """Train `model` in place and leave it with its averaged weights. Returns whether the plan's steps are done.
+    """Train `model` in place and leave it with its averaged weights. Return whether the plan's steps are done.
 
-    `loss` draws its batch from the generator it is given. The run ends early after `minutes`, and goes on from
-    `checkpoint` when it is called again. Only the first of a team keeps averaged weights and writes checkpoints.
+    `loss` draws its batch from the generator that it is given. The run ends early after `minutes`, and continues from
+    `checkpoint` when it is called again. Only the first process of a team averages weights and writes checkpoints.
     """
     team = team or Team()
     source = torch.Generator().manual_seed(plan.seed + 1000 * team.rank)

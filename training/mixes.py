@@ -1,7 +1,7 @@
-"""What the denoiser is asked in training: ingredients with weights, and which picture they stand for.
+"""Make the denoiser's training examples: ingredients with weights, and the picture that they should give.
 
-The image mixer's own recipe shows the model crops of the picture that it has to draw. A second phase extends it: several
-ingredients with weights of their own, and a picture that takes from each a share of its factors as large as its weight.
+In the image mixer's own training, the model sees crops of the picture that it has to draw. A second phase extends this:
+several ingredients with their own weights, and a picture that takes a share of its factors from each, equal to its weight.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ KINDS = (
     (3, False, 0.06),
     (3, True, 0.03),
 )
-"""Mixtures: how many pictures, whether there is a text, and the share of a batch."""
+"""Mixtures: number of pictures, whether there is a text, and the share of a batch."""
 DROP_ONE = 0.1
 DROP_ALL = 0.1
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """Captions as the text tower embeds them: vectors [N, 128], factors [N, 4] and which are said [N, 4]."""
+    """Embedded captions: vectors [N, 128], their factors [N, 4], and which factors each caption mentions [N, 4]."""
 
     vectors: Tensor
     factors: Tensor
@@ -40,14 +40,14 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Asked:
-    """Tokens [B, 5, 128] and the latents [B, 12, 8, 8] of a picture that they stand for."""
+    """Tokens [B, 5, 128], and the latents [B, 12, 8, 8] of the picture that they should give."""
 
     tokens: Tensor
     latents: Tensor
 
 
 def crops(pool: Pool, count: int, source: torch.Generator) -> Asked:
-    """Up to five views of one picture, each left out with probability 0.1: the original recipe."""
+    """Return up to five views of one picture, each dropped with probability 0.1: the original training."""
     picture = torch.randint(len(pool.latents), (count,), generator=source)
     view = torch.randint(1 + CROPS, (count, SLOTS), generator=source)
     view[:, 0] *= (torch.rand(count, generator=source) < 0.4).long()
@@ -58,7 +58,7 @@ def crops(pool: Pool, count: int, source: torch.Generator) -> Asked:
 
 
 def mixtures(pool: Pool, spoken: Spoken, count: int, source: torch.Generator) -> Asked:
-    """One to three pictures with weights, often with a word or a caption, and a picture that shares their factors."""
+    """Return one to three pictures with weights, often with a word or a caption, and a picture that shares their factors."""
 
     def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         return low + (high - low) * torch.rand(*shape, generator=source)
@@ -96,16 +96,16 @@ def mixtures(pool: Pool, spoken: Spoken, count: int, source: torch.Generator) ->
 
 
 def drop_all(asked: Asked, source: torch.Generator) -> Asked:
-    """Leave the whole conditioning out with probability 0.1, so that guidance has something to start from."""
+    """Drop the whole conditioning with probability 0.1, which classifier-free guidance needs."""
     kept = torch.rand(len(asked.tokens), 1, 1, generator=source) >= DROP_ALL
     return Asked(asked.tokens * kept, asked.latents)
 
 
 def _shares(image_weights: Tensor, text_weight: Tensor, known: Tensor) -> Tensor:
-    """How likely each factor comes from each of three pictures and a text: [B, 3], [B], [B, 4] -> [B, 4, 4].
+    """Return how likely each factor comes from each of three pictures and a text: [B, 3], [B], [B, 4] -> [B, 4, 4].
 
-    Pictures share by weight. A text counts for what it says only, and more than its weight there: it asks for one
-    thing, a picture for all of them.
+    Pictures share by weight. A text counts only for the factors that it mentions, and there for more than its weight:
+    it asks for one thing, while a picture asks for all four.
     """
     total = image_weights.sum(dim=1)
     said = text_weight[:, None] * known
@@ -117,11 +117,11 @@ def _shares(image_weights: Tensor, text_weight: Tensor, known: Tensor) -> Tensor
 
 
 def allocate(taken: Tensor, given: Tensor, pool: Pool, source: torch.Generator) -> Tensor:
-    """Rows of `pool.factors` [B] that take each factor from an ingredient, or -1 where all tries are held out.
+    """Return rows of `pool.factors` [B] that take each factor from an ingredient, or -1 if all tries are held out.
 
     taken [B, 4, 4]: the factors of each ingredient. given [B, 4, 4]: the share of an ingredient in a factor. The
-    shares are drawn by systematic sampling over the factors in random order, so that of four factors a picture of
-    weight 0.5 gives two, and one of weight 0.25 gives one, always. A factor that nobody gives is drawn at random.
+    shares are drawn by systematic sampling over the factors in random order, so that a picture of weight 0.5 always
+    gives two of four factors, and one of weight 0.25 always gives one. A factor that no ingredient gives is random.
     """
     count, _, factors = taken.shape
     row = torch.full((count,), -1)

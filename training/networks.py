@@ -1,4 +1,4 @@
-"""The networks in ComfyUI's own classes, with weights to start from (ComfyUI's layers leave theirs unset)."""
+"""Build the networks from ComfyUI's own classes, with initial weights, which ComfyUI's layers leave unset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .autoencoder import CONFIG as VAE_CONFIG
 WIDTH = 128
 
 _RESET: tuple[Any, ...] = (nn.Conv2d, nn.Linear, nn.GroupNorm, nn.LayerNorm)
-"""torch's own classes, whose `reset_parameters` ComfyUI's override with nothing."""
+"""torch's own classes. ComfyUI's subclasses override `reset_parameters` to do nothing."""
 
 UNET_CONFIG: dict[str, Any] = {
     "image_size": 8,
@@ -62,7 +62,7 @@ TEXT_CONFIG: dict[str, Any] = {
 
 
 def vision_tower(seed: int = 2) -> Any:
-    """The untrained vision tower: pictures [B, 3, 64, 64] in -1..1 -> (…, …, embeddings [B, 128], …)."""
+    """Return the untrained vision tower: pictures [B, 3, 64, 64] in -1..1 -> (..., ..., embeddings [B, 128], ...)."""
     tower = comfy.clip_model.CLIPVisionModelProjection(
         VISION_CONFIG, torch.float32, "cpu", comfy.ops.disable_weight_init
     )
@@ -70,7 +70,7 @@ def vision_tower(seed: int = 2) -> Any:
 
 
 def text_tower(seed: int = 3) -> Any:
-    """The untrained text tower, its embedding rows zero."""
+    """Return the untrained text tower. Its embedding rows are zero."""
     tower = _begin(
         comfy.clip_model.CLIPTextModel(TEXT_CONFIG, torch.float32, "cpu", comfy.ops.disable_weight_init), seed
     )
@@ -80,7 +80,7 @@ def text_tower(seed: int = 3) -> Any:
 
 
 def unet(seed: int = 4) -> Any:
-    """The untrained denoiser: (latents [B, 12, 8, 8], steps [B], context [B, N, 128]) -> v [B, 12, 8, 8]."""
+    """Return the untrained denoiser: (latents [B, 12, 8, 8], steps [B], context [B, N, 128]) -> v [B, 12, 8, 8]."""
     model = UNetModel(**UNET_CONFIG, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
     _begin(model, seed)
     with torch.no_grad():
@@ -91,14 +91,14 @@ def unet(seed: int = 4) -> Any:
 
 
 def embed(tower: Any, pictures: Tensor) -> Tensor:
-    """Pictures [B, 3, 64, 64] in 0..1 -> projected embeddings [B, 128], as ComfyUI's encode_image makes them."""
+    """Return projected embeddings [B, 128] of pictures [B, 3, 64, 64] in 0..1, as ComfyUI's encode_image does."""
     embeddings: Tensor = tower(pixel_values=pictures * 2 - 1)[2]
     return embeddings
 
 
 @contextmanager
 def trainable_layers() -> Iterator[None]:
-    """ComfyUI's CLIP layer adds in place, which autograd refuses; here it does not."""
+    """Replace the in-place additions of ComfyUI's CLIP layer, which autograd refuses, inside the block."""
 
     def forward(self: Any, x: Tensor, mask: Tensor | None = None, optimized_attention: Any = None) -> Tensor:
         x = x + self.self_attn(self.layer_norm1(x), mask, optimized_attention)
@@ -114,7 +114,7 @@ def trainable_layers() -> Iterator[None]:
 
 
 def _begin(model: Any, seed: int) -> Any:
-    """Give every layer torch's usual first weights, from a seed of its own."""
+    """Give every layer torch's usual initial weights, drawn from `seed`."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for module in model.modules():

@@ -1,4 +1,4 @@
-"""A fixed pool of pictures, encoded once by the autoencoder and the tower, that the denoiser learns from."""
+"""Make the fixed pool of pictures that the denoiser learns from, encoded once by the autoencoder and the tower."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _CHUNK = 128
 class Pool:
     """Pictures sorted by combination, N of each of C combinations.
 
-    factors [C, 4]; latents [C·N, 12, 8, 8]; vectors [C·N, 1 + CROPS, 128], the whole picture first. rows [576] gives
-    the row in `factors` of a combination's number, -1 for those held out.
+    factors [C, 4]; latents [C·N, 12, 8, 8]; vectors [C·N, 1 + CROPS, 128], the whole picture first. rows [576] is the
+    row in `factors` of each combination, or -1 if the combination is held out.
     """
 
     factors: Tensor
@@ -34,7 +34,7 @@ class Pool:
 
 @torch.no_grad()
 def encode_part(vae: DemoAutoencoder, tower: Any, combinations: Tensor, each: int, seed: int, file: Path) -> None:
-    """Draw and encode `each` pictures of every combination [C, 4] and keep them in `file`."""
+    """Draw and encode `each` pictures of every combination [C, 4], and save them in `file`."""
     source = scenes.generator(seed)
     wanted = scenes.scatter(combinations.repeat_interleave(each, dim=0), source)
     parts = []
@@ -49,8 +49,8 @@ def encode_part(vae: DemoAutoencoder, tower: Any, combinations: Tensor, each: in
     torch.save({"latents": latents, "vectors": vectors}, file)
 
 
-def read(combinations: Tensor, each: int, files: list[Path]) -> Pool:
-    """The pool of all parts, in the order of `files`."""
+def read_pool(combinations: Tensor, each: int, files: list[Path]) -> Pool:
+    """Return the pool of all parts, in the order of `files`."""
     stored = [torch.load(file, weights_only=True) for file in files]
     rows = torch.full((scenes.COMBINATIONS,), -1)
     rows[scenes.combination_index(combinations)] = torch.arange(len(combinations))

@@ -1,4 +1,4 @@
-"""Procedural pictures with independent factors, drawn from signed distances at any resolution."""
+"""Draw procedural pictures with independent factors, from signed distances, at any resolution."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ _HELD_OUT = 64
 class Scenes:
     """A batch of pictures before they are drawn.
 
-    factors: int64 [B, 4], indices in the order of FACTORS. place: float [B, 2], the middle of the shape in 0..1 of
+    factors: int64 [B, 4], indices in the order of FACTORS. centre: float [B, 2], the middle of the shape in 0..1 of
     the picture. size: float [B], its radius in the same unit.
     """
 
     factors: Tensor
-    place: Tensor
+    centre: Tensor
     size: Tensor
 
     def __len__(self) -> int:
         return len(self.factors)
 
     def __getitem__(self, index: slice | Tensor) -> Scenes:
-        return Scenes(self.factors[index], self.place[index], self.size[index])
+        return Scenes(self.factors[index], self.centre[index], self.size[index])
 
 
 def generator(seed: int) -> torch.Generator:
-    """A generator of one's own, so that the global one stays as it was."""
+    """Return a new generator, so that the global one is not used."""
     return torch.Generator().manual_seed(seed)
 
 
 def combination_factors(index: Tensor) -> Tensor:
-    """Numbers of combinations [N] -> factors [N, 4]."""
+    """Return the factors [N, 4] of combination indices [N]."""
     columns = []
     for size in reversed(SIZES):
         columns.append(index % size)
@@ -71,7 +71,7 @@ def combination_factors(index: Tensor) -> Tensor:
 
 
 def combination_index(factors: Tensor) -> Tensor:
-    """Factors [..., 4] -> numbers of combinations [...]."""
+    """Return the combination indices [...] of factors [..., 4]."""
     index = torch.zeros_like(factors[..., 0])
     for column, size in enumerate(SIZES):
         index = index * size + factors[..., column]
@@ -79,7 +79,7 @@ def combination_index(factors: Tensor) -> Tensor:
 
 
 def split(name: str) -> Tensor:
-    """Factors [N, 4] of every combination in `train`, `choose` (for choices) or `report` (for the figures)."""
+    """Return the factors [N, 4] of every combination in `train`, `choose` (for choices) or `report` (for the figures)."""
     order = torch.randperm(COMBINATIONS, generator=generator(_SPLIT_SEED))
     parts = {
         "report": order[:_HELD_OUT],
@@ -91,29 +91,29 @@ def split(name: str) -> Tensor:
 
 
 def scatter(factors: Tensor, source: torch.Generator) -> Scenes:
-    """Give every row of factors [B, 4] a random size and place."""
+    """Return scenes of factors [B, 4], each with a random size and position."""
     count = len(factors)
     size = 0.33 + 0.09 * torch.rand(count, generator=source)
     reach = (0.48 - size).clamp(min=0.0)
-    place = 0.5 + (torch.rand(count, 2, generator=source) * 2 - 1) * reach[:, None]
-    return Scenes(factors, place, size)
+    centre = 0.5 + (torch.rand(count, 2, generator=source) * 2 - 1) * reach[:, None]
+    return Scenes(factors, centre, size)
 
 
 def sample(combinations: Tensor, count: int, source: torch.Generator) -> Scenes:
-    """Scenes of combinations [N, 4] drawn evenly."""
+    """Return scenes of combinations [N, 4], drawn evenly."""
     rows = torch.randint(len(combinations), (count,), generator=source)
     return scatter(combinations[rows], source)
 
 
 def views(count: int, source: torch.Generator, smallest: float = 0.5) -> Tensor:
-    """Random square crops [B, 3]: left, top and side, each in 0..1 of the picture."""
+    """Return random square crops [B, 3]: left, top and side, each in 0..1 of the picture."""
     side = smallest + (1 - smallest) * torch.rand(count, generator=source)
     corner = torch.rand(count, 2, generator=source) * (1 - side)[:, None]
     return torch.cat([corner, side[:, None]], dim=1)
 
 
 def draw(scenes: Scenes, pixels: int = 64, view: Tensor | None = None) -> Tensor:
-    """Pictures [B, 3, pixels, pixels] in 0..1, whole or cut to view [B, 3]."""
+    """Return pictures [B, 3, pixels, pixels] in 0..1, whole or cropped to view [B, 3]."""
     count = len(scenes)
     grid = (torch.arange(pixels) + 0.5) / pixels
     if view is None:
@@ -122,8 +122,8 @@ def draw(scenes: Scenes, pixels: int = 64, view: Tensor | None = None) -> Tensor
     y = (view[:, 1, None] + view[:, 2, None] * grid)[:, :, None].expand(count, pixels, pixels)
     pixel = (view[:, 2] / pixels)[:, None, None]
     radius = scenes.size[:, None, None]
-    u = (x - scenes.place[:, 0, None, None]) / radius
-    v = (y - scenes.place[:, 1, None, None]) / radius
+    u = (x - scenes.centre[:, 0, None, None]) / radius
+    v = (y - scenes.centre[:, 1, None, None]) / radius
     edge = pixel / radius
 
     distance = torch.empty_like(u)
@@ -152,7 +152,7 @@ def draw(scenes: Scenes, pixels: int = 64, view: Tensor | None = None) -> Tensor
 
 
 def _cover(distance: Tensor, edge: Tensor) -> Tensor:
-    """How much of a pixel of width `edge` lies on the inner side of a signed distance."""
+    """Return how much of a pixel of width `edge` is on the inner side of a signed distance."""
     return (0.5 - distance / edge).clamp(0, 1)
 
 
@@ -170,7 +170,7 @@ def _ring(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _star(u: Tensor, v: Tensor) -> Tensor:
-    """A star of five points; the distance by folding the plane (Inigo Quilez, "2D distance functions")."""
+    """Return the distance to a star of five points, by folding the plane (Inigo Quilez, "2D distance functions")."""
     cosine, sine = math.cos(math.pi / 5), math.sin(math.pi / 5)
     px, py = u.abs(), -v
     for fold in (cosine, -cosine):
@@ -191,7 +191,7 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _heart(u: Tensor, v: Tensor) -> Tensor:
-    """A heart; the formula is Inigo Quilez's ("2D distance functions"), scaled to this picture's unit."""
+    """Return the distance to a heart (formula: Inigo Quilez, "2D distance functions"), scaled to this picture's unit."""
     scale = 1.75
     x, y = u.abs() / scale, (0.95 - v) / scale
     lobe = ((x - 0.25) ** 2 + (y - 0.75) ** 2).sqrt() - math.sqrt(2) / 4
@@ -204,7 +204,7 @@ _DISTANCES = {"square": _square, "triangle": _triangle, "ring": _ring, "star": _
 
 
 def _pattern(name: str, u: Tensor, v: Tensor, edge: Tensor) -> Tensor:
-    """How much of the darker tone a pixel shows, 0..1."""
+    """Return how much of the darker tone a pixel shows, 0..1."""
     if name == "striped":
         period = 0.62
         wave = ((u + v) * math.sqrt(0.5) / period + 0.25).remainder(1.0)
@@ -225,7 +225,7 @@ def _pattern(name: str, u: Tensor, v: Tensor, edge: Tensor) -> Tensor:
 
 
 def _background(name: str, y: Tensor, pixel: Tensor) -> Tensor:
-    """Backgrounds [B, 3, H, W] for heights y [B, H, W] in 0..1."""
+    """Return backgrounds [B, 3, H, W] for heights y [B, H, W] in 0..1."""
 
     def blend(top: tuple[float, float, float], bottom: tuple[float, float, float], share: Tensor) -> Tensor:
         first = torch.tensor(top)[None, :, None, None]

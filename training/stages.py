@@ -1,4 +1,4 @@
-"""The stages of the training in order. Each reads what those before it left in the work folder, and leaves its own."""
+"""Run the stages of the training, in order. Each reads the results of earlier stages from the work folder and adds its own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from comfy.sd1_clip import SDTokenizer
 from torch import Tensor, nn
 
 from . import autoencoder, captions, denoiser, judge, mixes, networks, scenes, towers
-from . import pool as pools
 from .loop import Plan, Team, fit
+from .pool import Pool, encode_part, read_pool
 
 log = logging.getLogger("demo_training")
 
@@ -26,30 +26,30 @@ RECIPE_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Shop:
-    """Where a stage works: the folder of checkpoints, the team that shares its batch, and its time."""
+    """What a stage works with: the folder of checkpoints, the team that shares its batch, and its time in minutes."""
 
     work: Path
     team: Team
     minutes: float
 
     def done(self, name: str) -> Path:
-        """The finished weights of a stage."""
+        """Return the path of a stage's finished weights."""
         return self.work / f"{name}.done.pt"
 
     def load(self, name: str, model: nn.Module) -> nn.Module:
-        """Put the finished weights of a stage into `model`, ready to be used."""
+        """Load the finished weights of a stage into `model` and return it in evaluation mode."""
         model.load_state_dict(torch.load(self.done(name), weights_only=True))
         return model.eval()
 
     def fit(self, name: str, model: nn.Module, loss: Callable[[torch.Generator], Tensor], plan: Plan) -> bool:
-        """Train and, once the plan's steps are done, keep the weights."""
+        """Train and, when the plan's steps are done, save the weights. Return whether they are done."""
         finished = fit(model, loss, plan, self.work / f"{name}.pt", self.minutes, self.team)
         if finished and self.team.rank == 0:
             torch.save(model.state_dict(), self.done(name))
         return finished
 
     def note(self, **figures: object) -> None:
-        """Write figures down for the model card."""
+        """Save figures for the model card."""
         file = self.work / "notes.json"
         notes = json.loads(file.read_text("utf-8")) if file.exists() else {}
         file.write_text(json.dumps({**notes, **figures}, indent=1), "utf-8")
@@ -57,7 +57,7 @@ class Shop:
 
 
 def train_vae(shop: Shop) -> bool:
-    """The autoencoder, on the training combinations."""
+    """Train the autoencoder on the training combinations."""
     model = autoencoder.build()
     finished = shop.fit("vae", model, autoencoder.loss_of(model), Plan(1800, 2e-3, seed=11))
     if finished:
@@ -66,14 +66,14 @@ def train_vae(shop: Shop) -> bool:
 
 
 def train_vision(shop: Shop) -> bool:
-    """The vision tower, on the training combinations."""
+    """Train the vision tower on the training combinations."""
     tower = networks.vision_tower()
     with networks.trainable_layers():
         return shop.fit("vision", tower, towers.vision_loss(tower, scenes.split("train")), Plan(1500, 1.5e-3, seed=12))
 
 
 def widen_vision(shop: Shop) -> bool:
-    """The vision tower again, on every combination: like CLIP, it has seen more than the denoiser."""
+    """Train the vision tower further, on every combination: like CLIP, it has then seen more than the denoiser."""
     tower = shop.load("vision", networks.vision_tower())
     loss = towers.vision_loss(tower, scenes.split("all"))
     with networks.trainable_layers():
@@ -85,7 +85,7 @@ def widen_vision(shop: Shop) -> bool:
 
 
 def train_text(shop: Shop) -> bool:
-    """The text tower, and the vectors of captions that the denoiser is going to hear."""
+    """Train the text tower, and save the vectors of the captions that the denoiser learns from."""
     tokeniser = SDTokenizer().tokenizer
 
     def tokenise(text: str) -> list[int]:
@@ -108,7 +108,7 @@ def train_text(shop: Shop) -> bool:
 
 
 def train_judge(shop: Shop) -> bool:
-    """The judge, on real pictures of the training combinations."""
+    """Train the judge on real pictures of the training combinations."""
     model = judge.build()
     finished = shop.fit("judge", model, judge.loss_of(model), Plan(700, 2e-3, seed=14))
     if finished:
@@ -117,7 +117,7 @@ def train_judge(shop: Shop) -> bool:
 
 
 def train_recipe(shop: Shop) -> bool:
-    """The denoiser by the image mixer's own recipe."""
+    """Train the denoiser as the original image mixer was trained."""
     pool = _pool(shop)
     model = networks.unet()
     plan = Plan(1500, 1.5e-3, seed=61, warmup=200, last=0.5, average=0.998)
@@ -125,7 +125,7 @@ def train_recipe(shop: Shop) -> bool:
 
 
 def train_mixtures(shop: Shop) -> bool:
-    """The denoiser on mixtures, from where the recipe left it."""
+    """Train the denoiser further, on mixtures."""
     pool = _pool(shop)
     model = shop.load("recipe", networks.unet())
     stored = torch.load(shop.done("spoken"), weights_only=True)
@@ -144,17 +144,17 @@ STAGES: dict[str, Callable[[Shop], bool]] = {
     "mixtures": train_mixtures,
 }
 SHARED = frozenset({"recipe", "mixtures"})
-"""Stages whose batch is shared by a team."""
+"""Stages whose batch is shared by several processes."""
 
 
-def _pool(shop: Shop) -> pools.Pool:
-    """The pool of encoded pictures; in the first stage that needs it, all of the team encode a part of it."""
+def _pool(shop: Shop) -> Pool:
+    """Return the pool of encoded pictures. In the first stage that needs it, each process encodes a part of it."""
     combinations = scenes.split("train")
     files = [shop.work / f"pool.{part}.pt" for part in range(POOL_PARTS)]
     for part, rows in enumerate(combinations.chunk(POOL_PARTS)):
         if part % shop.team.size == shop.team.rank and not files[part].exists():
             vae = shop.load("vae", autoencoder.build())
             tower = shop.load("vision_wide", networks.vision_tower())
-            pools.encode_part(vae, tower, rows, PICTURES_EACH, 51 + part, files[part])
+            encode_part(vae, tower, rows, PICTURES_EACH, 51 + part, files[part])
     shop.team.wait()
-    return pools.read(combinations, PICTURES_EACH, files)
+    return read_pool(combinations, PICTURES_EACH, files)

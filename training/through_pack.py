@@ -1,4 +1,4 @@
-"""Makes the pictures that are measured with the pack's own nodes on ComfyUI's own objects."""
+"""Make the pictures to be measured with the pack's own nodes, on ComfyUI's own objects."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from image_mixer.nodes.recipe import ImageMixerRecipe
 from safetensors.torch import load_file
 from torch import Tensor
 
-from . import judge as judges
 from .figures import Ask
+from .judge import Judge
 
 STEPS = 20
 GUIDANCE = 3.0
@@ -24,7 +24,7 @@ PIXELS = 64
 
 
 class Pack:
-    """Answers Asks as a graph does: Image Mix, Add Text, Mix Recipe, Image Mixer (Local), behind Demo Mixer Model."""
+    """Make the pictures of Asks as a graph does: Demo Mixer Model, Image Mix, Add Text, Mix Recipe, Image Mixer (Local)."""
 
     def __init__(self, demo: Any, steps: int = STEPS, guidance: float = GUIDANCE) -> None:
         self._connected = {
@@ -43,7 +43,7 @@ class Pack:
         weights = tuple(row[:count] for row in ask.weights)
         mix = ImageMixerMix.execute(images=sockets, weights=weights)[0] if count else None
         for column, text in enumerate(ask.texts, count):
-            # Add Text takes one weight for all variants.
+            # Add Text has one weight for all variants.
             (weight,) = {row[column] for row in ask.weights}
             mix = ImageMixerAddText.execute(text=text, weight=weight, start=0.0, end=1.0, mix=mix)[0]
         recipe = ImageMixerRecipe.execute(
@@ -57,8 +57,8 @@ class Pack:
         return made.movedim(-1, 1).float()
 
 
-def load_judge(file: Path) -> judges.Judge:
-    """The judge with the weights of `file`."""
-    judge = judges.Judge()
+def load_judge(file: Path) -> Judge:
+    """Return the judge with the weights in `file`."""
+    judge = Judge()
     judge.load_state_dict({key: value.float() for key, value in load_file(file).items()})
     return judge.eval()

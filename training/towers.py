@@ -1,4 +1,4 @@
-"""The stages that train the two towers."""
+"""Train the two towers: losses, captions and vocabulary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT_LENGTH = 20
 
 
 def vision_loss(tower: Any, combinations: Tensor, batch: int = 64) -> Loss:
-    """The caption's vector from the whole picture or a crop of it, by squares and by cross-entropy."""
+    """Return the loss function: the caption's vector from the whole picture or a crop, by squares and cross-entropy."""
 
     def loss(source: torch.Generator) -> Tensor:
         batch_scenes = scenes.sample(combinations, batch, source)
@@ -38,14 +38,14 @@ def vision_loss(tower: Any, combinations: Tensor, batch: int = 64) -> Loss:
 
 @torch.no_grad()
 def vision_accuracy(tower: Any, combinations: Tensor, count: int = 512, seed: int = 9) -> list[float]:
-    """The share of whole pictures of these combinations in which the tower's vector holds each factor right."""
+    """Return, per factor, the share of whole pictures of these combinations that the tower's vector encodes correctly."""
     batch_scenes = scenes.sample(combinations, count, scenes.generator(seed))
     held = captions.read(embed(tower, scenes.draw(batch_scenes)))
     return [float((h.argmax(-1) == batch_scenes.factors[:, i]).float().mean()) for i, h in enumerate(held)]
 
 
 class TextStudent(nn.Module):
-    """The text tower with a table of only the words it learns; row 0 stays zero and stands for every other word."""
+    """The text tower with a table of only the words that it learns. Row 0 stays zero and is used for every other word."""
 
     def __init__(self, tower: Any, tokens: list[int], seed: int = 5) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ class TextStudent(nn.Module):
         tower.get_input_embeddings().weight.requires_grad_(False)
 
     def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
-        """Rows of the table [B, T] (0 unknown) and token counts [B] -> projected vectors [B, 128].
+        """Return projected vectors [B, 128] of table rows [B, T] (0: unknown) and token counts [B].
 
-        The tower's own steps on T positions instead of 77: it is causal, so those behind the end change nothing.
+        These are the tower's own steps on T positions instead of 77. It is causal, so later positions change nothing.
         """
         tower: Any = self.tower
         text = tower.text_model
@@ -70,14 +70,14 @@ class TextStudent(nn.Module):
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Copy the learnt rows into the tower's own table."""
+        """Copy the learned rows into the tower's own table."""
         tower: Any = self.tower
         tower.get_input_embeddings().weight[self.tokens] = self.rows
 
 
 @dataclass(frozen=True)
 class Captions:
-    """Tokenised captions: rows [N, T], token counts [N], factors [N, 4] and which of them are said [N, 4]."""
+    """Tokenised captions: rows [N, T], token counts [N], factors [N, 4] and which of them are mentioned [N, 4]."""
 
     rows: Tensor
     lengths: Tensor
@@ -86,7 +86,7 @@ class Captions:
 
 
 def vocabulary(tokenise: Callable[[str], list[int]]) -> list[int]:
-    """Every token that a caption may hold, start and end included."""
+    """Return every token that a caption may contain, including start and end."""
     source = scenes.generator(6)
     found: set[int] = set()
     for _ in range(40):
@@ -98,9 +98,9 @@ def vocabulary(tokenise: Callable[[str], list[int]]) -> list[int]:
 
 
 def caption_pool(tokenise: Callable[[str], list[int]], tokens: list[int], count: int, seed: int) -> Captions:
-    """`count` captions, half of one word, with filler and unknown words between them."""
+    """Return `count` captions, half of them with one word, with filler and unknown words between."""
     source = scenes.generator(seed)
-    place = {token: number + 1 for number, token in enumerate(tokens)}
+    row_of = {token: number + 1 for number, token in enumerate(tokens)}
     factors = scenes.combination_factors(torch.randint(scenes.COMBINATIONS, (count,), generator=source))
     known = torch.rand(count, 4, generator=source) < 0.6
     single = torch.randint(4, (count // 2,), generator=source)
@@ -108,11 +108,11 @@ def caption_pool(tokenise: Callable[[str], list[int]], tokens: list[int], count:
     rows = torch.zeros(count, TEXT_LENGTH, dtype=torch.long)
     lengths = torch.zeros(count, dtype=torch.long)
     for number, (values, said) in enumerate(zip(factors.tolist(), known.tolist(), strict=True)):
-        start, *words, end = [place[token] for token in tokenise(captions.caption(values, said, source))]
+        start, *words, end = [row_of[token] for token in tokenise(captions.caption(values, said, source))]
         noise = int(torch.randint(4, (1,), generator=source)) if torch.rand(1, generator=source) < 0.3 else 0
         for _ in range(noise):
             filler = captions.FILLERS[int(torch.randint(len(captions.FILLERS), (1,), generator=source))]
-            extra = place[tokenise(filler)[1]] if torch.rand(1, generator=source) < 0.5 else 0
+            extra = row_of[tokenise(filler)[1]] if torch.rand(1, generator=source) < 0.5 else 0
             words.insert(int(torch.randint(len(words) + 1, (1,), generator=source)), extra)
         line = [start, *words, end]
         rows[number, : len(line)] = torch.tensor(line)
@@ -121,7 +121,7 @@ def caption_pool(tokenise: Callable[[str], list[int]], tokens: list[int], count:
 
 
 def text_loss(student: TextStudent, pool: Captions, batch: int = 128) -> Loss:
-    """Squares between the tower's projected vector and the sum of the said words' vectors."""
+    """Return the loss function: squared error between the tower's vector and the sum of the mentioned words' vectors."""
     targets = captions.caption_vectors(pool.factors, pool.known)
 
     def loss(source: torch.Generator) -> Tensor:
@@ -134,7 +134,7 @@ def text_loss(student: TextStudent, pool: Captions, batch: int = 128) -> Loss:
 
 @torch.no_grad()
 def speak(student: TextStudent, pool: Captions) -> Spoken:
-    """The vectors of the captions as the trained tower makes them, half of them of one word."""
+    """Return the captions embedded by the trained tower, half of them with one word."""
     count = len(pool.rows)
     pick = torch.cat([torch.arange(count * 2 // 5), torch.arange(count // 2, count * 4 // 5)])
     made = torch.cat([student(pool.rows[rows], pool.lengths[rows]) for rows in torch.split(pick, 500)])

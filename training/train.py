@@ -1,7 +1,7 @@
-"""Trains the demo model from nothing, measures it and writes it with its card: `python training/train.py`.
+"""Train the demo model from scratch, measure it, and write it with its card: `python training/train.py`.
 
-Needs ComfyUI's source (`--comfyui`, or COMFYUI_PATH) and its requirements. Takes about two hours on two processor
-cores that are free, in stages that go on where they were stopped.
+Needs ComfyUI's source (`--comfyui` or COMFYUI_PATH) and its requirements. Takes about two hours on two free processor
+cores. The stages continue from where they were stopped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
-"""One thread a process, and memory kept instead of given back after each layer: twice as fast on glibc."""
+"""One thread per process, and memory kept instead of freed after each layer: twice as fast with glibc."""
 
 
 def main() -> int:
@@ -31,13 +31,15 @@ def main() -> int:
     parser.add_argument("--comfyui", type=Path, default=os.environ.get("COMFYUI_PATH"), help="ComfyUI's folder")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "demo_training", help="folder for checkpoints")
     parser.add_argument("--processes", type=int, default=2, help="processes that share the denoiser's batch")
-    parser.add_argument("--minutes", type=float, default=40.0, help="the longest that a stage runs at once")
-    parser.add_argument("--stage", help="run this stage only (for the processes that the command starts itself)")
+    parser.add_argument(
+        "--minutes", type=float, default=40.0, help="how long a stage runs before it saves and starts again"
+    )
+    parser.add_argument("--stage", help="run only this stage (for the processes that the command starts)")
     parser.add_argument("--rank", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--finish", action="store_true", help="only measure and write what is trained")
+    parser.add_argument("--finish", action="store_true", help="only measure and write what was trained")
     options = parser.parse_args()
     if not options.comfyui:
-        parser.error("say where ComfyUI is: --comfyui FOLDER, or COMFYUI_PATH")
+        parser.error("name the folder of ComfyUI: --comfyui FOLDER or COMFYUI_PATH")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     _prepare(Path(options.comfyui))
     from image_mixer.training import finish, stages
@@ -48,14 +50,14 @@ def main() -> int:
     for name in [] if options.finish else stages.STAGES:
         team = options.processes if name in stages.SHARED else 1
         while _start(options, name, team) == 75:
-            logging.info("stage %s goes on", name)
+            logging.info("stage %s continues", name)
     finish.finish(options.work, ROOT)
     return 0
 
 
 def _prepare(comfyui: Path) -> None:
-    """Make ComfyUI importable, and this pack under the name its tests use."""
-    # This folder has a comfy.py, which would hide ComfyUI's package of that name.
+    """Make ComfyUI importable, and this pack under the name that its tests use."""
+    # tools/ has a comfy.py, which would hide ComfyUI's package of that name.
     sys.path[:] = [str(comfyui), *(entry for entry in sys.path if Path(entry).resolve() != ROOT / "tools")]
     import comfy.cli_args
     import torch
@@ -86,7 +88,7 @@ def _run_stage(options: argparse.Namespace) -> bool:
 
 
 def _start(options: argparse.Namespace, stage: str, team: int) -> int:
-    """Run one stage in processes of their own. Returns the first's exit code: 75 asks to be called again."""
+    """Run one stage in new processes. Return the exit code of the first: 75 means that the stage is not done yet."""
     (options.work / "meeting").unlink(missing_ok=True)
     command = [
         sys.executable, str(Path(__file__).resolve()), "--stage", stage, "--comfyui", str(options.comfyui),
