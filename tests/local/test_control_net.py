@@ -105,7 +105,7 @@ def test_an_item_of_a_batch_is_its_run_alone(models: engine.Models, control_net:
     behind = controlled(texts(models), control_net)
 
     def of(rows: Any, items: int) -> torch.Tensor:
-        embeddings = engine.embed_all(mix_of(rows=rows), None, models.clip_vision, None, "centre crop")
+        embeddings = engine.embed_all(mix_of(rows=rows), engine.Encoders(models.clip_vision))
         return forward(models, embeddings, combine, items, positive=behind[0], negative=behind[1])
 
     together, first, second = of(rows, 2), of(rows[:1], 2)[:1], of(rows[1:], 2)[1:]

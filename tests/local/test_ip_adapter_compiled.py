@@ -52,7 +52,9 @@ def test_compiled_once_it_serves_other_weights_without_graph_breaks(
     text, avoided = (made.clip.encode_from_tokens_scheduled(made.clip.tokenize(t)) for t in ("a cat", ""))
     settings = {"combine": combine}
     runs = [
-        engine.apply(made.model, text, avoided, embedded(made, *weights), None, adapter, "auto", 1.0, settings)
+        engine.apply(
+            engine.Target(made.model, text, avoided, adapter=adapter), embedded(made, *weights), settings=settings
+        )
         for weights in ((1.0, 0.4), (0.2, 0.9))
     ]
     expected = [once(*run) for run in runs]
@@ -67,7 +69,7 @@ def test_a_changed_weight_compiles_nothing_again(micro_models: Any, adapter: Any
     made = micro_models
     text, avoided = (made.clip.encode_from_tokens_scheduled(made.clip.tokenize(t)) for t in ("a cat", ""))
     runs = [
-        engine.apply(made.model, text, avoided, embedded(made, *weights), None, adapter, "auto", 1.0)
+        engine.apply(engine.Target(made.model, text, avoided, adapter=adapter), embedded(made, *weights))
         for weights in ((1.0, 0.4), (0.2, 0.9), (0.7, 0.1))
     ]
     torch._dynamo.reset()

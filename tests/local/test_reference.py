@@ -12,7 +12,7 @@ import edit_models
 import pytest
 import torch
 from image_mixer.local import engine
-from image_mixer.local.methods import reference
+from image_mixer.local.methods import reference_weights
 from image_mixer.mixing.errors import InputError
 from image_mixer.mixing.mix import Mix, Region
 from image_mixer.tests.support.reference_scene import (
@@ -210,7 +210,7 @@ def test_a_negative_mix_takes_the_place_of_the_mix_in_the_negative(model: Any) -
 
 
 def test_without_a_negative_it_says_nothing(model: Any) -> None:
-    _, _, negative = engine.apply(model, text(model), None, embeddings_of(model, [[1.0]]), None, None, "reference", 1.0)
+    _, _, negative = engine.apply(engine.Target(model, text(model)), embeddings_of(model, [[1.0]]), "reference")
     ((tokens, options),) = negative
     assert not bool(tokens.any()) and not bool(options["pooled_output"].any())
     assert len(options["reference_latents"]) == 1
@@ -270,11 +270,11 @@ def test_a_mask_and_an_override_that_are_there_stay(model: Any) -> None:
     bias = torch.tensor([[[0.5, -1.0]], [[0.0, 2.0]]])
     padded = torch.tensor([[[0, 0, 0, 0.5, -1.0]], [[0, 0, 0, 0.0, 2.0]]])
     for mask in (drawn(2, 5, 5), drawn(2, 2, 5, 5), drawn(2, 2, 1, 5, 5)):
-        total = reference._added(mask, bias, k)
+        total = reference_weights._added(mask, bias, k)
         assert torch.equal(total, mask + (padded[:, None] if mask.ndim == 4 else padded))
     allowed = torch.ones(2, 1, 5, dtype=torch.bool)
     allowed[..., 0] = False
-    total = reference._added(allowed, bias, q)
+    total = reference_weights._added(allowed, bias, q)
     assert bool((total[..., 0] == -torch.inf).all()) and torch.equal(total[..., 1:], padded[..., 1:])
 
 

@@ -12,8 +12,8 @@ import torch
 from diffusers import DDPMScheduler, StableUnCLIPImg2ImgPipeline, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 from image_mixer.local import engine
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.local.methods.unclip import KEY
-from image_mixer.local.towers import Embeddings, Encoded
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 
@@ -94,7 +94,7 @@ def vectors_of(kind: str, count: int = 3) -> torch.Tensor:
 def applied(model: Any, kind: str, embeddings: Embeddings, strength: float = 1.0, **settings: Any) -> Any:
     """(model, positive, negative) as Apply Mix gives them."""
     text, negative = micro_unclip.text(kind), micro_unclip.text(kind, 3)
-    return engine.apply(model, text, negative, embeddings, None, None, "unclip", strength, settings)
+    return engine.apply(engine.Target(model, text, negative), embeddings, "unclip", strength, settings=settings)
 
 
 def vector_in(kind: str, entry: Any) -> torch.Tensor:

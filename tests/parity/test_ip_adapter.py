@@ -14,9 +14,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 from image_mixer.local import ip_adapter_file
+from image_mixer.local.conditioning import Target
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.local.methods.base import Request
-from image_mixer.local.methods.ip_adapter import IP_ADAPTER
-from image_mixer.local.towers import Embeddings, Encoded
+from image_mixer.local.methods.ip_adapter import IP_ADAPTER, IPAdapterSettings
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 from image_mixer.tests.parity import diffusers_ip_adapter as parity
 from safetensors.torch import save_file
@@ -57,13 +58,10 @@ class Case:
 
     def conditioned(self, adapter: Any, embeddings: Embeddings, **settings: Any) -> tuple[Any, Any, Any]:
         negative = embeddings.negative.mix.weights if embeddings.negative else ((),)
+        target = Target(self.model, [[self.text, dict(self.options)]], [[self.avoided, dict(self.options)]], adapter)
         return IP_ADAPTER.condition(
-            Request(
-                self.model, embeddings, embeddings.mix.weights, negative,
-                positive=[[self.text, dict(self.options)]], negative=[[self.avoided, dict(self.options)]],
-                adapter=adapter, settings=settings,
-            )
-        )  # fmt: skip
+            Request(target, embeddings, embeddings.mix.weights, IPAdapterSettings.parse(settings), negative)
+        )
 
 
 def predicted(model: Any, conditioning: Any, x: torch.Tensor, step: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ import micro
 import pytest
 import torch
 from image_mixer.local import engine, sampling
-from image_mixer.local.towers import encode
+from image_mixer.local.encoders import Encoders, encode
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
@@ -51,7 +51,8 @@ def test_thirty_steps_as_the_original(lambda_like, steps: int) -> None:
     unet = lambda_like.model.model.diffusion_model
 
     tokens = [
-        w * v for w, v in zip(weights, encode(mix, lambda_like.clip_vision, None, "centre crop").vectors, strict=True)
+        w * v
+        for w, v in zip(weights, encode(mix, Encoders(lambda_like.clip_vision), "centre crop").vectors, strict=True)
     ]
     context = torch.stack([*tokens, torch.zeros(768), torch.zeros(768)])[None]
 

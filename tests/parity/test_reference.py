@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from image_mixer.local import engine
-from image_mixer.local.towers import Embeddings, Encoded
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 
 diffusers = pytest.importorskip("diffusers")
@@ -28,9 +28,7 @@ def embeddings_of(latents: list[torch.Tensor], *rows: tuple[float, ...]) -> Embe
 
 
 def conditioned(model: Any, latents: list[torch.Tensor], *rows: tuple[float, ...], **settings: Any) -> Any:
-    return engine.apply(model, parity.text(), None, embeddings_of(latents, *rows), None, None, "auto", 1.0, settings)[
-        :2
-    ]
+    return engine.apply(engine.Target(model, parity.text()), embeddings_of(latents, *rows), settings=settings)[:2]
 
 
 @pytest.fixture(scope="module")
