@@ -1,4 +1,4 @@
-"""Sampling a batch whose items are what they would be alone: per-item noise for every sampler of ComfyUI."""
+"""Sampling in batches, each item of which equals its run alone: per-item noise for every sampler of ComfyUI."""
 
 from __future__ import annotations
 

@@ -41,34 +41,7 @@ class ImageMixerLocal(io.ComfyNode):
                 preparation_input(),
                 method_input(engine=True),
                 strength_input(),
-                io.Combo.Input(
-                    "sampler",
-                    options=list(sampling.SAMPLERS),
-                    default="euler",
-                    tooltip="How noise becomes a picture, as in KSampler. ddim (image mixer) is the original's own sampler; it "
-                    "ignores the scheduler.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=list(sampling.SCHEDULERS),
-                    default="normal",
-                    tooltip="How the steps are spread over the noise, as in KSampler.",
-                ),
-                io.Latent.Input(
-                    "latent",
-                    optional=True,
-                    tooltip="A picture to start from, with its inpainting mask if it has one: one item, or one per image. "
-                    "Its size replaces the recipe's. Unconnected: noise alone.",
-                ),
-                io.Float.Input(
-                    "denoise",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    round=0.001,
-                    tooltip="How much of the latent is made anew, 0 to 1. 1 starts from noise alone.",
-                ),
+                *_sampling_inputs(),
                 io.Image.Input(
                     "fallback",
                     optional=True,
@@ -130,3 +103,36 @@ class ImageMixerLocal(io.ComfyNode):
                 raise
             return hand_over(fallback, "local", error, cls.hidden, vae_input="vae")
         return io.NodeOutput(made.images, {"samples": made.latents}, to_json(made.report))
+
+
+def _sampling_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "sampler",
+            options=list(sampling.SAMPLERS),
+            default="euler",
+            tooltip="How noise becomes a picture, as in KSampler. ddim (image mixer) is the original's own sampler; it "
+            "ignores the scheduler.",
+        ),
+        io.Combo.Input(
+            "scheduler",
+            options=list(sampling.SCHEDULERS),
+            default="normal",
+            tooltip="How the steps are spread over the noise, as in KSampler.",
+        ),
+        io.Latent.Input(
+            "latent",
+            optional=True,
+            tooltip="A picture to start from, with its inpainting mask if it has one: one item, or one per image. "
+            "Its size replaces the recipe's. Unconnected: noise alone.",
+        ),
+        io.Float.Input(
+            "denoise",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            round=0.001,
+            tooltip="How much of the latent is made anew, 0 to 1. 1 starts from noise alone.",
+        ),
+    ]

@@ -52,7 +52,7 @@ def choose(name: str, model: ModelPatcher, adapter: object) -> Method[Any]:
             if method.applies_to(model, adapter):
                 return method
         raise EngineError(
-            f"Auto found no method for this model ({class_name(model)}): connect an adapter (Load IP-Adapter), load "
+            f"No method fits this model ({class_name(model)}) by itself: connect an adapter (Load IP-Adapter), load "
             "an Image Mixer checkpoint with Load Image Mixer Checkpoint, or choose the method by hand.",
             "wrong model",
         )

@@ -1,4 +1,4 @@
-"""Bad input gets one line before anything is sampled, and nothing below the pack's own errors comes out."""
+"""Bad input raises one of the pack's own errors, in one line, before anything is sampled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache of embeddings: bounded in bytes, and gone with its towers."""
+"""The cache of embeddings: it is bounded in bytes, and drops the values of towers that are gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guidance-distilled models (Flux dev and its like): the recipe's guidance scale is their input, and cfg is 1."""
+"""Guidance-distilled models (Flux dev, for example): the recipe's guidance scale is their input, and cfg is 1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from image_mixer.mixing.recipe import Recipe
 
 
 class AsText:
-    """A method that leaves the model to its prompt."""
+    """A method that changes nothing."""
 
     name = "as text"
     limits = Limits(None, 0.0, 5.0, texts=False, regions=False, spans=False)
@@ -46,7 +46,7 @@ class Clip(edit_models.MicroCLIP):
 
 
 class Vae:
-    """Fits the model's 16 channels; what it makes is not looked at."""
+    """A VAE with the model's 16 channels; no test looks at its output."""
 
     first_stage_model = torch.nn.Identity()
     patcher = SimpleNamespace(patches={})

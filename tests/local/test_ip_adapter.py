@@ -1,4 +1,4 @@
-"""What method ip-adapter promises, on micro models."""
+"""The promises of method ip-adapter, on micro models."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_weight_0_is_absence(models: engine.Models, combine: str) -> None:
 
 
 def test_a_weight_of_0_beside_others_in_a_batch_adds_exactly_nothing(models: engine.Models, combine: str) -> None:
-    """Its values are 0 and its bias minus infinity, so that what it looks like makes no difference at all."""
+    """Its values are 0 and its bias is minus infinity, so the picture's content cannot matter."""
     results = []
     for other in (1, 5):
         embeddings = engine.embed_all(
@@ -220,11 +220,11 @@ def test_a_profile_acts(models: engine.Models) -> None:
     assert not near(eased, latents_of(recipe_of(mix_of(1.0)), models), 10 * NEAR)
 
 
-# Beside what else ComfyUI does
+# With other features of ComfyUI
 
 
 def test_two_mixes_chained_on_one_model_add_up(models: engine.Models) -> None:
-    """Two Apply Mix, one image each, are one Apply Mix of both as a sum."""
+    """Two Apply Mix with one image each equal one Apply Mix of both in mode sum."""
     first = applied(models, embedded(models, 1.0), models.model, *texts(models), "sum")
     both = applied(models, embedded(models, 0.6, first=1), *first, "sum")
     together = applied(models, embedded(models, 1.0, 0.6), models.model, *texts(models), "sum")
@@ -275,7 +275,7 @@ def test_each_step_is_one_call_for_positive_and_negative(models: engine.Models, 
 
 
 def test_regional_prompts_stay_regional(models: engine.Models, combine: str) -> None:
-    """A prompt a side, an image on one: each side is what it would be alone."""
+    """With one prompt per side and an image on one side, each side equals its run alone."""
     cat, avoided = texts(models)
     dog = models.clip.encode_from_tokens_scheduled(models.clip.tokenize("a dog"))
     sides = [
@@ -292,7 +292,7 @@ def test_regional_prompts_stay_regional(models: engine.Models, combine: str) -> 
 
 
 def test_what_else_the_prompts_carry_stays(models: engine.Models, combine: str) -> None:
-    """A ControlNet, pooled text, an area: all but the mix's own key is as it was, and the given entries are untouched."""
+    """A ControlNet, pooled text, an area: only the mix's own key is added, and the given entries are not changed."""
     text, avoided = texts(models)
     given = [
         [[entry[0], {**entry[1], "control": object(), "area": (4, 4, 0, 0)}] for entry in part]
@@ -318,7 +318,7 @@ def test_a_lora_acts_beside_the_mix(models: engine.Models, combine: str) -> None
 
 
 def test_sampler_custom_advanced_with_every_guider(models: engine.Models, combine: str) -> None:
-    """Basic, CFG and dual CFG guiders run the mix as the engine does."""
+    """Basic, CFG and dual CFG guiders sample the mix as the engine does."""
     from comfy_extras import nodes_custom_sampler as custom
 
     model, positive, negative = applied(models, embedded(models, 1.0, 0.5), models.model, *texts(models), combine)

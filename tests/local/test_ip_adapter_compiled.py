@@ -28,13 +28,13 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> ip_adapter_file.Adapter
 
 @pytest.fixture(autouse=True)
 def attention_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU core's attention asks the system for free memory, which breaks graphs without any patch."""
+    """On a CPU core's attention asks the system for free memory, which breaks graphs even without a patch."""
     for module in (attention, image_attention):
         monkeypatch.setattr(module, "optimized_attention", attention.attention_pytorch)
 
 
 def breaks_of(model: Any, conditionings: list[Any], backend: str) -> tuple[int, list[torch.Tensor]]:
-    """(graph breaks, results) of one compiled model with each conditioning in turn."""
+    """Return (graph breaks, results) of one compiled model with each conditioning in turn."""
     torch._dynamo.reset()
     counters.clear()
     compiled = model.clone()

@@ -1,4 +1,4 @@
-"""IP-Adapter files: what is read, what is refused in one line, and what an adapter asks of tower and model."""
+"""IP-Adapter files: which are read, which are refused in one line, and which tower and model an adapter needs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_both_forms_of_a_file_are_one_adapter(tmp_path: Path, kind: str) -> None
 
 
 def test_layers_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    """The numbers are not padded, so that as text 11 would come before 3."""
+    """The numbers are not padded: sorted as text, 11 would come before 3."""
     groups = micro_adapters.standard(micro.UNET, 64)
     attention = dict(sorted(groups["ip_adapter"].items()))
     assert next(iter(attention)).startswith("1.") and list(attention)[2].startswith("11.")
@@ -201,7 +201,7 @@ def test_hostile_files_end_in_the_packs_own_errors(
         assert "\n" not in str(error)
 
 
-# What it asks of tower and model
+# Which tower and model it needs
 
 
 def generated(adapter: Any, made: micro.MicroModels, mix: Mix | None = None, **changes: Any) -> Any:

@@ -30,7 +30,7 @@ def sdxl_layout() -> Any:
 def test_every_cross_attention_is_reached(
     request: pytest.FixtureRequest, tmp_path: Path, layout: str, blocks: int, transformers: int
 ) -> None:
-    """As many patches as the layout has cross-attentions, the middle block's too; each ran and changed what came out."""
+    """There is one patch per cross-attention, including the middle block's; each runs and changes the output."""
     model = request.getfixturevalue(layout)
     unet = micro_unets.SD15_LAYOUT if layout == "sd15_layout" else micro_unets.SDXL_LAYOUT
     layers = image_attention.layers_of(model.get_model_object("diffusion_model"))

@@ -218,7 +218,7 @@ def test_a_region_of_ones_and_a_span_of_everything_change_nothing(models: engine
 
 
 def test_a_region_acts_where_it_is_white(models: engine.Models) -> None:
-    """One step of a region's half is the run of the ingredient there, and of its absence elsewhere."""
+    """In one step, a region's half equals a run with the ingredient, and the other half a run without it."""
     mask = torch.zeros(8, 8)
     mask[:, :4] = 1.0
     regional = Mix((picture(0), replace(picture(1), region=Region("left", mask))), ((1.0, 1.0),))

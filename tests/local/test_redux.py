@@ -1,4 +1,4 @@
-"""Method redux on a micro Flux: diffusers' numbers, exact weights, and what every method must keep."""
+"""Method redux on a micro Flux: diffusers' numbers, exact weights, and the promises of every method."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ LATENT = (1, 16, 8, 8)
 
 
 class Clip(edit_models.MicroCLIP):
-    """A text tower: another prompt, other numbers."""
+    """A text tower that returns different numbers for different prompts."""
 
     def encode_from_tokens_scheduled(self, tokens: str) -> Any:
         return micro_flux.text(seed=sum(map(ord, tokens)))
 
 
 class Vae:
-    """Sixteen channels; what it makes is not looked at."""
+    """A VAE with 16 channels; no test looks at its output."""
 
     first_stage_model = torch.nn.Identity()
     patcher = SimpleNamespace(patches={})
@@ -115,7 +115,7 @@ def with_references(text: Any) -> Any:
 each_combine = pytest.mark.parametrize("combine", COMBINES)
 
 
-# The same as elsewhere
+# Equal to other implementations
 
 
 def test_the_encoder_equals_diffusers(models: engine.Models) -> None:
@@ -126,7 +126,7 @@ def test_the_encoder_equals_diffusers(models: engine.Models) -> None:
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.7, -0.2, 1.3)])
 def test_a_forward_and_ten_steps_equal_diffusers(models: engine.Models, weights: tuple[float, ...]) -> None:
-    """Equal weights concatenated, and others summed, behind the text; diffusers' encoder and transformer."""
+    """Equal weights concatenated, and others summed, after the text; with diffusers' encoder and transformer."""
     text, mix = micro_flux.text(), mix_of(*weights)
     combine = CONCATENATE if len(set(weights)) == 1 else SUM
     model, positive, negative = applied(models, mix, text, combine=combine)
@@ -190,7 +190,7 @@ def test_weight_0_is_absence(models: engine.Models, combine: str) -> None:
     a, b, c = picture(0), picture(1), picture(2)
     without = latents_of(Mix((a, c), ((0.6, 0.9),)), models, **by(combine))
     assert torch.equal(latents_of(Mix((a, b, c), ((0.6, 0.0, 0.9),)), models, **by(combine)), without)
-    # Behind a key bias in a batch, where another variant needs the picture.
+    # With a key bias, in a batch in which another variant needs the picture.
     rows = latents_of(Mix((a, b, c), ((0.6, 0.0, 0.9), (1.0, 1.0, 1.0))), models, **by(combine))
     assert torch.allclose(rows[:1], without, atol=FORWARD, rtol=0)
 
@@ -242,7 +242,7 @@ def test_a_smaller_grid_keeps_the_means_of_equal_areas(models: engine.Models) ->
     assert torch.allclose(point[0][0][:, 8], whole[0][0][:, 8:].mean(dim=1), atol=1e-6)
 
 
-# Beside other things
+# With other features
 
 
 @each_combine
@@ -331,7 +331,7 @@ def test_a_compiled_model_makes_the_same_without_graph_breaks(
     from comfy_api.torch_helpers import set_torch_compile_wrapper
     from torch._dynamo.utils import counters
 
-    # What core chooses on a CPU asks the operating system for free memory, which breaks graphs without us too.
+    # On a CPU core's attention asks the system for free memory, which breaks graphs even without a mix.
     monkeypatch.setattr(flux_math, "optimized_attention", attention_pytorch)
 
     def run(model: Any, weights: tuple[float, ...]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Every sampler of ComfyUI: the table of what each draws is checked against what core does."""
+"""Every sampler of ComfyUI: the table of the noise that each draws is checked against core."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tokens(items: int) -> Any:
 
 @pytest.mark.parametrize("name", sampling.SAMPLERS)
 def test_an_item_of_a_batch_is_its_run_alone(micro_models: Any, name: str) -> None:
-    """dpm_adaptive and whatever is unknown run singly; all others may share a batch because of this."""
+    """All samplers but dpm_adaptive and unknown ones may share a batch, because each item equals its run alone."""
     if not sampling.batches_together(name, has_mask=False):
         assert name == "dpm_adaptive"
         return

@@ -1,4 +1,4 @@
-"""Towers: preprocessing, the projected text, the check for its projection, and the cache."""
+"""Encoding: preparation of pictures, the projected text, the check for its projection, and reuse from the cache."""
 
 from __future__ import annotations
 

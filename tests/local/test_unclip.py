@@ -1,4 +1,4 @@
-"""Method unclip on micro SD2.1-unCLIP l and h and SDXL: what every method must keep, and what it refuses."""
+"""Method unclip on micro SD2.1-unCLIP l and h and SDXL: the promises of every method, and what it refuses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 class Clip(edit_models.MicroCLIP):
-    """A text tower: another prompt, other numbers."""
+    """A text tower that returns different numbers for different prompts."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def latents_of(mix: Mix, models: engine.Models, changes: Any = None, **options: 
     return engine.generate(Recipe(mix, **given), models, engine.Options(**options)).latents
 
 
-# What every method keeps
+# The promises of every method
 
 
 @each_kind
@@ -202,7 +202,7 @@ def test_a_negative_mix_is_what_the_sampling_goes_away_from(models: engine.Model
 
 @each_kind
 def test_two_mixes_on_one_model(models: engine.Models, kind: str) -> None:
-    """The second goes on from the first: at strength 0.5 the model gets the middle of both."""
+    """The second starts from the first: at strength 0.5 the model gets the midpoint of both."""
     first, second = (embeddings_of(part[None], (1.0,)) for part in vectors_of(kind, 2))
     model, positive, negative = applied(models.model, kind, first)
     both = engine.apply(engine.Target(model, positive, negative), second, "unclip", 0.5)
@@ -218,7 +218,7 @@ def test_two_mixes_on_one_model(models: engine.Models, kind: str) -> None:
 
 @each_kind
 def test_regional_prompts_and_regional_pictures_meet(models: engine.Models, kind: str) -> None:
-    """A prompt on the left and a picture on the upper half: each quarter is what it would be alone."""
+    """With a prompt on the left and a picture on the upper half, each quarter equals its run alone."""
     left, upper = torch.zeros(8, 8), torch.zeros(8, 8)
     left[:, :4], upper[:4] = 1.0, 1.0
     cat, dog = micro_unclip.text(kind, 10), micro_unclip.text(kind, 11)
@@ -247,7 +247,7 @@ def test_a_compiled_model_makes_the_same_without_graph_breaks(
     from comfy_api.torch_helpers import set_torch_compile_wrapper
     from torch._dynamo.utils import counters
 
-    # What core chooses on a CPU asks the operating system for free memory, which breaks graphs without us too.
+    # On a CPU core's attention asks the system for free memory, which breaks graphs even without a mix.
     monkeypatch.setattr(attention, "optimized_attention", attention.attention_pytorch)
     compiled = models.model.clone()
     torch._dynamo.reset()

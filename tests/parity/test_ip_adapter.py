@@ -1,4 +1,4 @@
-"""Method ip-adapter against diffusers: tiny UNets and adapters of random numbers, float32."""
+"""Method ip-adapter against diffusers: tiny UNets and adapters with random weights, float32."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def embeddings_of(encoded: list[Encoded], rows: Any, negative: Embeddings | None
 
 
 class Case:
-    """A pair of UNets with what both get: text, pooled text, latent."""
+    """A pair of UNets, and the inputs of both: text, pooled text, latent."""
 
     def __init__(self, family: str) -> None:
         self.unet, self.model = parity.sdxl() if family == "sdxl" else parity.sd15()
@@ -65,7 +65,7 @@ class Case:
 
 
 def predicted(model: Any, conditioning: Any, x: torch.Tensor, step: int) -> torch.Tensor:
-    """The noise that ComfyUI's sampling predicts of `x`, as diffusers scales it, at a timestep."""
+    """Return the noise that ComfyUI's sampling predicts for `x`, scaled as in diffusers, at a timestep."""
     sigma = float(model.get_model_object("model_sampling").sigmas[step])
     scaled = x * (1 + sigma**2) ** 0.5
     seen: list[torch.Tensor] = []
@@ -139,7 +139,7 @@ def test_equal_weights_as_shared_are_the_images_concatenated(case: Case, tmp_pat
 
 
 def test_a_weight_in_shared_is_so_many_copies(case: Case, tmp_path: Path) -> None:
-    """Weights 3 and 1: as if the first image were there three times."""
+    """Weights 3 and 1 equal the first image given three times."""
     groups = micro_adapters.standard(case.config, WIDTH)
     vectors = [random(5 + i, WIDTH) for i in range(2)]
     embeddings = embeddings_of([Encoded(v) for v in vectors], ((0.9, 0.3),))

@@ -1,4 +1,4 @@
-"""Method reference against diffusers, float32: a forward to 1e-5 and ten steps to 1e-4."""
+"""Method reference against diffusers, float32: one forward within 1e-5 and ten steps within 1e-4."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def flux() -> Any:
 
 
 def placed(model: Any, latents: list[torch.Tensor]) -> list[Any]:
-    """Latents as the model sees them, the first where Kontext's pipeline puts it and each later one beside the others."""
+    """Return latents as the model sees them: the first at Kontext's position, each later one beside the others."""
     found, down, right = [], 0, 0
     for latent in latents:
         below = latent.shape[-2] + down <= latent.shape[-1] + right
