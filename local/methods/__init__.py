@@ -1,10 +1,10 @@
 """The methods: how a mix conditions a diffusion model.
 
 To add a method, write `local/methods/<name>.py` in the shape of `base.Method` and add it to METHODS below. Its options are
-the fields of its settings (see `options`); the nodes, `auto` and the engine read them and all else from this list. Then
-regenerate `locales/en` with the command `locales`, add the Chinese texts to `locales/zh`, and name the method in
-`web/docs/ImageMixerLocal.md` and `web/docs/ImageMixerApply.md`. No other file of the pack has to change, unless the method
-needs a node that loads its adapter.
+the fields of its settings (see `options`). The widgets, `auto` and the engine take all they need from this list, so no other
+code changes. Tests go to `tests/local/test_<name>.py`; the promises of every method's options are tested for the whole list.
+For the reader, describe the method in `web/docs/ImageMixerLocal.md`, `web/docs/ImageMixerApply.md` and the README's table.
+An adapter of a new kind needs a node that loads it.
 """
 
 from __future__ import annotations
