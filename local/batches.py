@@ -12,12 +12,13 @@ import comfy.utils
 import latent_preview
 import torch
 
-from . import latents, sampling
+from . import sampling
 from .conditioning import Target
 from .embeddings import Embeddings
 from .families import is_distilled
 from .generation import Generation
 from .items import Gathered, Item, rows_of, zeros_of
+from .latents import DEFAULT_RATIO, decoded, empty_latent, given_latent, pixels_of
 from .methods import Request, Settings
 from .prompts import prompts_of
 
@@ -63,7 +64,7 @@ def sample_all(generation: Generation, embeddings: Embeddings, items: list[Item]
         done = sampling.sample(conditioned, _part(start, batch.span), settings, partial(progress, number))
         samples.put(batch.begin, done)
         decoding = time.monotonic()
-        images.put(batch.begin, latents.decoded(generation.models.vae, done))
+        images.put(batch.begin, decoded(generation.models.vae, done))
         decode_seconds += time.monotonic() - decoding
     return Sampled(samples.whole, images.whole, decode_seconds)
 
@@ -72,8 +73,8 @@ def _start(generation: Generation, items: list[Item]) -> sampling.Start:
     """Return what all items start from; a connected latent replaces the recipe's size."""
     seeds, given = [item.seed for item in items], generation.options.latent
     if given is None:
-        return sampling.Start(latents.empty_latent(generation.models.model, *generation.size, len(items)), seeds)
-    latent, mask = latents.given_latent(given, len(items))
+        return sampling.Start(empty_latent(generation.models.model, *generation.size, len(items)), seeds)
+    latent, mask = given_latent(given, len(items))
     return sampling.Start(latent, seeds, mask)
 
 
@@ -102,8 +103,8 @@ def _together(generation: Generation, embeddings: Embeddings, start: sampling.St
         return 1
     model, width, height = generation.models.model, *generation.size
     if generation.options.latent is not None:
-        height, width = (side * latents.DEFAULT_RATIO for side in start.latent.shape[-2:])
-    seen = sum(latents.pixels_of(model, one.latent) for one in embeddings.encoded if one.latent is not None)
+        height, width = (side * DEFAULT_RATIO for side in start.latent.shape[-2:])
+    seen = sum(pixels_of(model, one.latent) for one in embeddings.encoded if one.latent is not None)
     return max(1, PIXELS_PER_BATCH // (width * height + seen))
 
 

@@ -11,9 +11,9 @@ import torch
 from ..mixing.errors import EngineError, InputError
 from ..mixing.images import Preparation, resized
 from ..mixing.mix import Ingredient, Mix, Picture
-from . import latents
 from .cache import CACHE, patches_of
 from .embeddings import Embeddings, Encoded
+from .latents import reference_size
 from .towers import encode_blank, encode_picture, encode_text, on_cpu
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def _encoded(ingredient: Ingredient, encoders: Encoders, preparation: Preparatio
 
 
 def _latent(picture: Picture, vae: VAE, megapixels: float) -> torch.Tensor:
-    """Return the picture encoded by the VAE, at the size that `latents.reference_size` gives."""
-    width, height = latents.reference_size(picture.pixels.shape[2], picture.pixels.shape[1], megapixels)
+    """Return the picture encoded by the VAE, at the size that `reference_size` gives."""
+    width, height = reference_size(picture.pixels.shape[2], picture.pixels.shape[1], megapixels)
     key = (patches_of(vae.patcher), picture.digest, "latent", width, height)
     latent: torch.Tensor | None = CACHE.get(vae.first_stage_model, key)
     if latent is None:

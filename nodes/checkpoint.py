@@ -5,7 +5,7 @@ from __future__ import annotations
 import folder_paths
 from comfy_api.latest import io
 
-from ..local import checkpoint
+from ..local.checkpoint import load_image_mixer
 from .types import MENU
 
 
@@ -34,4 +34,4 @@ class ImageMixerLoadCheckpoint(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(*checkpoint.load_image_mixer(folder_paths.get_full_path_or_raise("checkpoints", file)))
+        return io.NodeOutput(*load_image_mixer(folder_paths.get_full_path_or_raise("checkpoints", file)))
