@@ -24,7 +24,7 @@ SEEN, TOKENS_A_SIDE = 24, 27
 
 def embeddings_of(encoded: list[Any], weights: tuple[float, ...]) -> Any:
     """Embeddings of so many pictures whose towers' answers are given."""
-    from image_mixer.local.towers import Embeddings
+    from image_mixer.local.embeddings import Embeddings
     from image_mixer.mixing.mix import Ingredient, Mix, Picture
 
     ingredients = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in range(len(encoded)))
@@ -45,7 +45,7 @@ def redux(count: int) -> dict[str, Any]:
     import random_model
     from comfy.ldm.flux.redux import ReduxImageEncoder
     from image_mixer.local import engine
-    from image_mixer.local.towers import Encoded
+    from image_mixer.local.embeddings import Encoded
 
     import nodes
 
@@ -61,7 +61,9 @@ def redux(count: int) -> dict[str, Any]:
 
     def ours(combine: str) -> Any:
         embeddings = embeddings_of([Encoded(last=one) for one in seen], weights_of(count))
-        return engine.apply(model, text, text, embeddings, None, style, "redux", 1.0, {"combine": combine})
+        return engine.apply(
+            engine.Target(model, text, text, adapter=style), embeddings, "redux", settings={"combine": combine}
+        )
 
     return {
         "plain": (model, text, text),
@@ -76,7 +78,7 @@ def reference(count: int) -> dict[str, Any]:
     import edit_models
     import node_helpers
     from image_mixer.local import engine
-    from image_mixer.local.towers import Encoded
+    from image_mixer.local.embeddings import Encoded
 
     model = edit_models.build("flux")
     text = [[drawn(1, 1, 256, edit_models.TEXT), {"pooled_output": drawn(2, 1, edit_models.POOLED)}]]
@@ -86,7 +88,7 @@ def reference(count: int) -> dict[str, Any]:
     return {
         "plain": (model, text, text),
         "core": (model, core, text),
-        "weighted": engine.apply(model, text, text, embeddings, None, None, "reference", 1.0),
+        "weighted": engine.apply(engine.Target(model, text, text), embeddings, "reference"),
     }
 
 
@@ -95,7 +97,7 @@ def unclip(count: int) -> dict[str, Any]:
     import micro_unclip
     import node_helpers
     from image_mixer.local import engine
-    from image_mixer.local.towers import Encoded
+    from image_mixer.local.embeddings import Encoded
 
     model, text = micro_unclip.build("sdxl"), micro_unclip.text("sdxl")
     vectors = [drawn(20 + index, micro_unclip.WIDTHS["sdxl"]) for index in range(count)]
@@ -109,7 +111,7 @@ def unclip(count: int) -> dict[str, Any]:
     return {
         "plain": (model, text, text),
         "core": (model, core, text),
-        "average": engine.apply(model, text, text, embeddings, None, None, "unclip", 1.0),
+        "average": engine.apply(engine.Target(model, text, text), embeddings, "unclip"),
     }
 
 

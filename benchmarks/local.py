@@ -58,8 +58,8 @@ def overhead() -> dict[str, Any]:
     connected = engine.Models(made.model, made.vae, None, made.clip_vision)
     rows = ((0.5, 0.7),)
     wanted = recipe(rows)
-    embeddings = engine.embed_all(wanted.mix, None, made.clip_vision, None, "centre crop")
-    model, positive, negative = engine.apply(made.model, None, None, embeddings, None, None, "auto", 1.0)
+    embeddings = engine.embed_all(wanted.mix, engine.Encoders(made.clip_vision))
+    model, positive, negative = engine.apply(engine.Target(made.model), embeddings)
     latent = {"samples": torch.zeros(len(rows), 4, SIDE // 8, SIDE // 8)}
 
     def core() -> None:

@@ -69,10 +69,12 @@ class Scene:
             Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))))
             for i in range(first, first + len(weights))
         )
-        embeddings = engine.embed_all(Mix(pictures, (weights,)), None, self.tower, None, "centre crop")
+        embeddings = engine.embed_all(Mix(pictures, (weights,)), engine.Encoders(self.tower))
         model, positive, negative = before or self.plain
         settings = {"combine": combine}
-        return engine.apply(model, positive, negative, embeddings, None, self.adapter, "ip-adapter", 1.0, settings)
+        return engine.apply(
+            engine.Target(model, positive, negative, adapter=self.adapter), embeddings, "ip-adapter", settings=settings
+        )
 
 
 def weights_of(count: int) -> tuple[float, ...]:

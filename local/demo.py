@@ -1,6 +1,6 @@
-"""The demo model: a miniature image mixer that ships with the pack, as the four things that a user's checkpoint gives.
+"""The demo model: a miniature image mixer that ships with the pack, as MODEL, CLIP, VAE and CLIP_VISION.
 
-One safetensors file holds the weights; its metadata says how large each part is.
+One safetensors file holds the weights; its metadata gives the configuration of each part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ..mixing import images
+from ..mixing.images import decode
 from .demo_vae import DemoAutoencoder
 from .methods.image_mixer import tag
 
@@ -33,14 +33,14 @@ FOLDER = Path(__file__).resolve().parent / "demo_model"
 FILE = FOLDER / "image_mixer_demo.safetensors"
 PICTURES = tuple(FOLDER / f"demo_{name}.png" for name in ("a", "b", "c"))
 PIXELS = 64
-"""The side of the pictures that the model was trained on."""
+"""Width and height of the pictures that the model was trained on."""
 
 UNET_PREFIX = "model.diffusion_model."
 TEXT_PREFIX = "cond_stage_model."
 VAE_PREFIX = "first_stage_model."
 VISION_PREFIX = "clip_vision."
 WORDS = "cond_stage_model.words"
-"""Key of the numbers of the tokens whose embeddings the file holds; every other token of CLIP's 49,408 is a zero row."""
+"""Key of the token ids whose embeddings are in the file; all other tokens of CLIP's 49,408 get a zero row."""
 
 _TABLE = "text_model.embeddings.token_embedding.weight"
 _VOCABULARY = 49408
@@ -48,16 +48,16 @@ _VOCABULARY = 49408
 
 @dataclass(frozen=True)
 class DemoModel:
-    """What Demo Mixer Model gives: ComfyUI's MODEL, CLIP, VAE and CLIP_VISION."""
+    """The outputs of Demo Mixer Model."""
 
-    model: Any
-    clip: Any
-    vae: Any
-    clip_vision: Any
+    model: comfy.model_patcher.ModelPatcher
+    clip: comfy.sd.CLIP
+    vae: comfy.sd.VAE
+    clip_vision: comfy.clip_vision.ClipVisionModel
 
 
 class _Config(comfy.supported_models_base.BASE):
-    """SD1.x in small: v prediction on Stable Diffusion's usual noise levels. Latents have unit variance: no scale."""
+    """A small SD1.x: v prediction on Stable Diffusion's usual noise levels. Latents have unit variance and need no scale."""
 
     unet_extra_config: ClassVar[dict[str, Any]] = {}
     latent_format = comfy.latent_formats.LatentFormat
@@ -68,13 +68,13 @@ class _Config(comfy.supported_models_base.BASE):
         return comfy.model_base.ModelType.V_PREDICTION
 
     def inpaint_model(self) -> bool:
-        """More than four latent channels make core think of an inpainting model; these are all the picture's own."""
+        """Return False: core takes more than four latent channels for an inpainting model, but all of these are the picture's."""
         return False
 
 
 @functools.lru_cache(maxsize=1)
 def load_demo(file: Path = FILE) -> DemoModel:
-    """The demo model of `file`, read once: 12 MB, about a second."""
+    """Return the demo model in `file`. It is read once: 12 MB, about a second."""
     weights, metadata = comfy.utils.load_torch_file(str(file), safe_load=True, return_metadata=True)
     configs = json.loads(metadata["config"])
     return DemoModel(
@@ -86,15 +86,15 @@ def load_demo(file: Path = FILE) -> DemoModel:
 
 
 def load_pictures() -> tuple[Tensor, ...]:
-    """The bundled pictures, each [1, H, W, 3], 0 to 1, of combinations that the denoiser never saw in training."""
-    return tuple(images.decode(file.read_bytes()) for file in PICTURES)
+    """Return the bundled pictures, each [1, H, W, 3], 0 to 1: combinations that the denoiser never saw in training."""
+    return tuple(decode(file.read_bytes()) for file in PICTURES)
 
 
 def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
 
-def _model(weights: dict[str, Tensor], unet_config: dict[str, Any]) -> Any:
+def _model(weights: dict[str, Tensor], unet_config: dict[str, Any]) -> comfy.model_patcher.ModelPatcher:
     management = comfy.model_management
     part = {key: value for key, value in weights.items() if key.startswith(UNET_PREFIX)}
     device = management.get_torch_device()
@@ -114,7 +114,7 @@ def _model(weights: dict[str, Tensor], unet_config: dict[str, Any]) -> Any:
     return patcher
 
 
-def _clip(weights: dict[str, Tensor], text_config: dict[str, Any]) -> Any:
+def _clip(weights: dict[str, Tensor], text_config: dict[str, Any]) -> comfy.sd.CLIP:
     part = _part(weights, TEXT_PREFIX)
     rows = part.pop(_TABLE)
     table = torch.zeros(_VOCABULARY, rows.shape[1], dtype=rows.dtype)
@@ -140,8 +140,8 @@ def _clip(weights: dict[str, Tensor], text_config: dict[str, Any]) -> Any:
     return comfy.sd.CLIP(target, parameters=parameters, state_dict=[part])
 
 
-def _vae(weights: dict[str, Tensor], vae_config: dict[str, int]) -> Any:
-    """ComfyUI's VAE around the demo's autoencoder: made as the smallest kind it knows, then given another inside."""
+def _vae(weights: dict[str, Tensor], vae_config: dict[str, int]) -> comfy.sd.VAE:
+    """Return ComfyUI's VAE around the demo's autoencoder: the smallest kind it knows, with its network replaced."""
     vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
     inner = DemoAutoencoder(vae_config, comfy.ops.disable_weight_init)
     inner.load_state_dict(weights)
@@ -159,9 +159,9 @@ def _vae(weights: dict[str, Tensor], vae_config: dict[str, int]) -> Any:
     return vae
 
 
-def _clip_vision(weights: dict[str, Tensor], vision_config: dict[str, Any]) -> Any:
+def _clip_vision(weights: dict[str, Tensor], vision_config: dict[str, Any]) -> comfy.clip_vision.ClipVisionModel:
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "vision.json"  # ComfyUI 0.18 takes no dict; a file serves all
+        file = Path(folder) / "vision.json"  # ComfyUI 0.18 does not take a dict; a file works with all versions
         file.write_text(json.dumps(vision_config), encoding="utf-8")
         tower = comfy.clip_vision.ClipVisionModel(str(file))
     tower.load_sd(weights)

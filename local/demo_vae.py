@@ -14,7 +14,7 @@ class DemoAutoencoder(nn.Module):
     """Pictures [B, 3, H, W] in -1..1 <-> latents [B, C, H/8, W/8], with the two methods that `comfy.sd.VAE` calls.
 
     The first and last step fold 4 × 4 pixels into channels, so that no convolution runs at full resolution.
-    `operations` is a set of layers such as `comfy.ops.disable_weight_init`.
+    `operations` is a set of layers such as `comfy.ops.disable_weight_init`, or torch.nn (Any: these share no type).
     """
 
     def __init__(self, config: dict[str, int], operations: Any = nn) -> None:
@@ -48,11 +48,13 @@ class DemoAutoencoder(nn.Module):
 
     def encode(self, pictures: Tensor) -> Tensor:
         """[B, 3, H, W] -> [B, C, H/8, W/8], about unit variance."""
-        return self.encoder(pictures)
+        latents: Tensor = self.encoder(pictures)
+        return latents
 
     def decode(self, latents: Tensor, **_: Any) -> Tensor:
         """[B, C, h, w] -> [B, 3, 8h, 8w], about -1..1."""
-        return self.decoder(latents)
+        pictures: Tensor = self.decoder(latents)
+        return pictures
 
 
 class _Residual(nn.Module):
@@ -65,8 +67,10 @@ class _Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         silu = torch.nn.functional.silu
-        return x + self.conv2(silu(self.norm2(self.conv1(silu(self.norm1(x))))))
+        added: Tensor = self.conv2(silu(self.norm2(self.conv1(silu(self.norm1(x))))))
+        return x + added
 
 
 def _norm(channels: int, operations: Any) -> nn.Module:
-    return operations.GroupNorm(GROUPS, channels)
+    norm: nn.Module = operations.GroupNorm(GROUPS, channels)
+    return norm

@@ -1,4 +1,4 @@
-"""Embeddings on disk: safetensors with the mix beside the vectors, never pixels, never pickle."""
+"""Embeddings on disk: a safetensors file with the mix and its vectors, without pixels and without pickle."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from ..mixing.errors import InputError
 from ..mixing.images import region
 from ..mixing.mix import Ingredient, Mix, Picture
 from ..mixing.weights import checked
-from .towers import Embeddings, Encoded, tower_name
+from .embeddings import Embeddings, Encoded
 
 FORMAT = "image-mixer-embeds/1"
 MAX_INGREDIENTS = 1000
 BLANK = "blank.penultimate"
 
 _DIMENSIONS = {"vector": (1,), "penultimate": (3,), "last": (3,), "latent": (4, 5)}
-"""Parts of an `Encoded`, and how many dimensions each may have."""
+"""The parts of an `Encoded`, and the number of dimensions that each may have."""
+
+_BAD_VECTORS = "The vectors of an embeddings file must be finite and of one width."
 
 
 def save(embeddings: Embeddings, path: Path) -> None:
@@ -37,9 +39,9 @@ def save(embeddings: Embeddings, path: Path) -> None:
 
 
 def load(path: Path) -> Embeddings:
-    """The embeddings that `save` wrote.
+    """Return the embeddings that `save` wrote.
 
-    Raises InputError for a file that is not safetensors, is no embeddings file, or is broken.
+    Raise InputError if the file is not safetensors, not an embeddings file, or broken.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -51,19 +53,13 @@ def load(path: Path) -> Embeddings:
         negative = _embeddings("negative", parts["negative"], tensors, None) if "negative" in parts else None
         return replace(_embeddings("mix", parts["mix"], tensors, negative), blank=_blank(tensors))
     except SafetensorError as error:
-        raise InputError(f"{path.name} is not a safetensors file, or is broken: no other kind is loaded.") from error
+        raise InputError(
+            f"{path.name} is not a safetensors file, or is broken: only safetensors files can be loaded."
+        ) from error
     except OSError as error:
         raise InputError(f"{path.name} cannot be read ({type(error).__name__}).") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise InputError(f"{path.name} is a broken embeddings file ({type(error).__name__}).") from error
-
-
-def check_width(embeddings: Embeddings, needed: int, path: Path) -> None:
-    """Raises InputError where the vectors of a file come from another tower than is needed."""
-    if embeddings.vectors and embeddings.width != needed:
-        raise InputError(
-            f"{path.name} holds vectors of {tower_name(embeddings.width)}; {tower_name(needed)} is needed."
-        )
 
 
 def _described(name: str, embeddings: Embeddings, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -82,17 +78,17 @@ def _described(name: str, embeddings: Embeddings, tensors: dict[str, torch.Tenso
 
 
 def _sequence(blank: Encoded) -> torch.Tensor:
-    assert blank.penultimate is not None
+    assert blank.penultimate is not None  # Embeddings.blank promises it
     return blank.penultimate.clone()
 
 
 def _blank(tensors: dict[str, torch.Tensor]) -> Callable[[], Encoded] | None:
-    """What gives the tower's answer to no picture, or None where the file has none."""
+    """Return a function that returns the tower's states for an empty picture, or None if the file has none."""
     if BLANK not in tensors:
         return None
     states = tensors[BLANK].to(torch.float32)
     if states.ndim != 3 or not states.numel() or not bool(torch.isfinite(states).all()):
-        raise InputError("The vectors of an embeddings file must be finite and of one width.")
+        raise InputError(_BAD_VECTORS)
     return lambda: Encoded(penultimate=states)
 
 
@@ -102,7 +98,7 @@ def _embeddings(name: str, part: Any, tensors: dict[str, torch.Tensor], negative
     ingredients: list[Ingredient] = []
     for index, described in enumerate(part["ingredients"]):
         mask = tensors.get(f"{name}.region.{index}")
-        # What the ingredient was is known by its hash alone: the vector stands for it from here on.
+        # The file holds only the hash of the content: from here on the vector stands for it.
         ingredients.append(
             Ingredient(
                 "image",
@@ -117,7 +113,7 @@ def _embeddings(name: str, part: Any, tensors: dict[str, torch.Tensor], negative
 
 
 def _encoded(name: str, count: int, tensors: dict[str, torch.Tensor]) -> tuple[Encoded, ...]:
-    """What the towers made of `count` ingredients. Every part of it is of one shape in all that have it."""
+    """Return what the encoders made of `count` ingredients, after checking that all ingredients have the same shapes."""
     parts: list[dict[str, torch.Tensor]] = [{} for _ in range(count)]
     for part, dimensions in _DIMENSIONS.items():
         shapes = set()
@@ -128,9 +124,9 @@ def _encoded(name: str, count: int, tensors: dict[str, torch.Tensor]) -> tuple[E
             tensor = parts[index][part] = tensor.to(torch.float32)
             shapes.add(tensor.shape[-1] if part != "latent" else tensor.shape[1])
             if tensor.ndim not in dimensions or not tensor.numel() or not bool(torch.isfinite(tensor).all()):
-                raise InputError("The vectors of an embeddings file must be finite and of one width.")
+                raise InputError(_BAD_VECTORS)
         if len(shapes) > 1:
-            raise InputError("The vectors of an embeddings file must be finite and of one width.")
+            raise InputError(_BAD_VECTORS)
     if not all(parts):
-        raise InputError("An embeddings file must hold a vector of each ingredient.")
+        raise InputError("An embeddings file must hold a vector for each ingredient.")
     return tuple(Encoded(**one) for one in parts)

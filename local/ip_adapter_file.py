@@ -1,4 +1,4 @@
-"""IP-Adapter files: what turns a vision tower's answer into keys and values for a denoiser's cross-attention.
+"""IP-Adapter files: networks that turn a vision tower's output into keys and values for a denoiser's cross-attention.
 
 Source: Ye et al., IP-Adapter: Text Compatible Image Prompt Adapter for Text-to-Image Diffusion Models, 2023; the networks
 and the names of their weights are those of tencent-ailab/IP-Adapter. Standard files project one vector to a few tokens;
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import comfy.model_management
 import comfy.model_patcher
@@ -20,15 +20,19 @@ import torch
 from torch.nn import functional
 
 from ..mixing.errors import InputError
-from .towers import CACHE, Encoded
+from .cache import CACHE
+from .embeddings import Encoded
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 SUFFIXES = (".safetensors", ".bin")
 HEAD = 64
-"""Numbers of one attention head in every published resampler."""
+"""Width of one attention head in every published resampler."""
 
 VECTOR_TOWERS = {768: "CLIP ViT-L/14", 1024: "CLIP ViT-H/14", 1280: "CLIP ViT-bigG/14"}
 STATES_TOWERS = {1024: "CLIP ViT-L/14", 1280: "CLIP ViT-H/14", 1664: "CLIP ViT-bigG/14"}
-"""The tower whose projected vector, or whose hidden states, are so wide."""
+"""The tower, by the width of its projected vector, or of its hidden states."""
 
 Kind = Literal["standard", "plus"]
 _OPERATIONS = comfy.ops.manual_cast
@@ -36,10 +40,11 @@ _OPERATIONS = comfy.ops.manual_cast
 
 @dataclass(frozen=True)
 class Adapter:
-    """An IP-Adapter: `file` is its name; graph type MIX_ADAPTER.
+    """A loaded IP-Adapter; graph type MIX_ADAPTER. `file` is its file name.
 
-    `input_width` is the width of the vector (standard) or hidden states (plus) that it takes, `context` that of its tokens.
-    `widths` are those of the cross-attention layers that it is made for: input blocks, then output blocks, then the middle.
+    `input_width` is the width of the vector (standard) or hidden states (plus) that it takes, `context` that of its
+    `tokens` per picture. `widths` are those of the cross-attention layers that it is made for: input blocks, then output
+    blocks, then the middle.
     """
 
     file: str
@@ -48,26 +53,28 @@ class Adapter:
     context: int
     tokens: int
     widths: tuple[int, ...]
-    patcher: Any
+    patcher: ModelPatcher
 
     @property
     def tower(self) -> str:
-        """The vision tower that the file was made with."""
+        """Return the name of the vision tower that the file was trained with."""
         names = VECTOR_TOWERS if self.kind == "standard" else STATES_TOWERS
         return names.get(self.input_width, f"a tower of width {self.input_width}")
 
     def seen(self, encoded: Encoded) -> torch.Tensor | None:
-        """What it looks at of a tower's answer: [1, D] (standard) or [crops, tokens, D] (plus); None where it is not there."""
-        return encoded.penultimate if self.kind == "plus" else None if encoded.vector is None else encoded.vector[None]
+        """Return the adapter's input: [1, D] (standard) or [crops, tokens, D] (plus), or None if it was not encoded."""
+        if self.kind == "plus":
+            return encoded.penultimate
+        return None if encoded.vector is None else encoded.vector[None]
 
     def keys_and_values(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values [tokens, sum of widths] of all layers in the file's order, float32 on the CPU, for `seen`.
+        """Return keys and values [tokens, sum of widths] of all layers in the file's order, float32 on the CPU.
 
-        Several crops of one picture give the mean of their tokens: each learned query asks the same of every crop.
-        Kept in the towers' cache, so that other weights run nothing.
+        The tokens of several crops of one picture are averaged: a learned query means the same in every crop.
+        They are kept in the cache, so that changed weights run nothing.
         """
         content = hashlib.sha256(seen.contiguous().numpy().tobytes()).hexdigest()
-        kept = CACHE.get(self.patcher.model, (content,))
+        kept: torch.Tensor | None = CACHE.get(self.patcher.model, (content,))
         if kept is None:
             comfy.model_management.load_model_gpu(self.patcher)
             with torch.no_grad():
@@ -77,7 +84,7 @@ class Adapter:
 
 
 class Projection(torch.nn.Module):
-    """Of a standard file: one vector [n, D] to tokens [n, tokens, context]."""
+    """The network of a standard file: one vector [n, D] to tokens [n, tokens, context]."""
 
     def __init__(self, width: int, context: int, tokens: int, **options: Any) -> None:
         super().__init__()
@@ -86,7 +93,8 @@ class Projection(torch.nn.Module):
         self.norm = _OPERATIONS.LayerNorm(context, **options)
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        return self.norm(self.proj(vectors).unflatten(-1, self.shape))
+        tokens: torch.Tensor = self.norm(self.proj(vectors).unflatten(-1, self.shape))
+        return tokens
 
 
 class PerceiverAttention(torch.nn.Module):
@@ -104,11 +112,12 @@ class PerceiverAttention(torch.nn.Module):
         states, queries = self.norm1(states), self.norm2(queries)
         key, value = self.to_kv(torch.cat((states, queries), dim=-2)).chunk(2, dim=-1)
         q, k, v = (part.unflatten(-1, (-1, HEAD)).transpose(1, 2) for part in (self.to_q(queries), key, value))
-        return self.to_out(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        out: torch.Tensor = self.to_out(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out
 
 
 class Resampler(torch.nn.Module):
-    """Of a plus file: hidden states [n, m, D] to tokens [n, tokens, context]."""
+    """The network of a plus file: hidden states [n, m, D] to tokens [n, tokens, context]."""
 
     def __init__(self, sizes: dict[str, int], **options: Any) -> None:
         super().__init__()
@@ -133,16 +142,18 @@ class Resampler(torch.nn.Module):
         self.norm_out = _OPERATIONS.LayerNorm(sizes["context"], **options)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        latents = comfy.ops.cast_to_input(self.latents, states).expand(states.shape[0], -1, -1)
+        latents: torch.Tensor = comfy.ops.cast_to_input(self.latents, states).expand(states.shape[0], -1, -1)
         states = self.proj_in(states)
-        for attention, feed_forward in self.layers:
+        for layer in self.layers:
+            attention, feed_forward = cast("torch.nn.ModuleList", layer)
             latents = attention(states, latents) + latents
             latents = feed_forward(latents) + latents
-        return self.norm_out(self.proj_out(latents))
+        tokens: torch.Tensor = self.norm_out(self.proj_out(latents))
+        return tokens
 
 
 class Layers(torch.nn.Module):
-    """The whole file: what a tower saw to keys and values [2, tokens, sum of widths]."""
+    """The whole file: the adapter's input to keys and values [2, tokens, sum of widths]."""
 
     def __init__(self, image_proj: torch.nn.Module, context: int, widths: tuple[int, ...], **options: Any) -> None:
         super().__init__()
@@ -156,13 +167,13 @@ class Layers(torch.nn.Module):
 
 
 def load(path: str) -> Adapter:
-    """The adapter in the file at `path`, its weights in the file's own precision until ComfyUI loads it.
+    """Return the adapter in the file at `path`, its weights in the file's own precision until ComfyUI loads it.
 
-    Raises InputError for a file that is none, or one of a kind that this pack does not know.
+    Raise InputError if the file is not an IP-Adapter, or of a kind that this pack does not support.
     """
     name = Path(path).name
     if not name.lower().endswith(SUFFIXES):
-        raise InputError(f"{name} is neither .safetensors nor .bin: no other kind of file is loaded.")
+        raise InputError(f"{name} is neither .safetensors nor .bin: only those files can be loaded.")
     try:
         raw = comfy.utils.load_torch_file(path, safe_load=True)
     except Exception as error:
@@ -172,12 +183,12 @@ def load(path: str) -> Adapter:
         return _built(image_proj, attention, name)
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
-            f"{name} is a broken IP-Adapter file, or of a kind unknown to this pack ({type(error).__name__})."
+            f"{name} is a broken IP-Adapter file, or of a kind that this pack does not support ({type(error).__name__})."
         ) from error
 
 
 def _halves(raw: Any, name: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The file's two groups of tensors, from nested dicts (.bin) or prefixed keys (.safetensors)."""
+    """Return the file's two groups of tensors, from nested dicts (.bin) or prefixed keys (.safetensors)."""
     if not isinstance(raw, dict):
         raise InputError(f"{name} is not an IP-Adapter file.")
     halves: list[dict[str, torch.Tensor]] = []
@@ -186,11 +197,11 @@ def _halves(raw: Any, name: str) -> tuple[dict[str, torch.Tensor], dict[str, tor
         if not isinstance(nested, dict):
             nested = {key[len(group) + 1 :]: value for key, value in raw.items() if str(key).startswith(f"{group}.")}
         if not nested or not all(isinstance(value, torch.Tensor) for value in nested.values()):
-            raise InputError(f"{name} is not an IP-Adapter file: it holds no {group}.")
+            raise InputError(f"{name} is not an IP-Adapter file: it does not contain {group}.")
         halves.append(nested)
     if any("lora" in key for key in halves[1]) or any(key.startswith("perceiver_resampler") for key in halves[0]):
         raise InputError(
-            f"{name} is a FaceID adapter, which looks at faces through another program: choose another file."
+            f"{name} is a FaceID adapter, which needs a face detector that this pack does not include: choose another file."
         )
     return halves[0], halves[1]
 
@@ -198,10 +209,10 @@ def _halves(raw: Any, name: str) -> tuple[dict[str, torch.Tensor], dict[str, tor
 def _built(image_proj: dict[str, torch.Tensor], attention: dict[str, torch.Tensor], name: str) -> Adapter:
     order = sorted({int(key.split(".")[0]) for key in attention})
     state = {f"image_proj.{key}": value for key, value in image_proj.items()}
-    for place, number in enumerate(order):
+    for index, number in enumerate(order):
         for part in ("k", "v"):
-            state[f"to_{part}.{place}.weight"] = attention[f"{number}.to_{part}_ip.weight"]
-    widths = tuple(state[f"to_k.{place}.weight"].shape[0] for place in range(len(order)))
+            state[f"to_{part}.{index}.weight"] = attention[f"{number}.to_{part}_ip.weight"]
+    widths = tuple(state[f"to_k.{index}.weight"].shape[0] for index in range(len(order)))
     context = state["to_k.0.weight"].shape[1]
     if len(attention) != 2 * len(order) or not state["to_k.0.weight"].is_floating_point():
         raise ValueError("tensors that no IP-Adapter has")
@@ -219,7 +230,7 @@ def _built(image_proj: dict[str, torch.Tensor], attention: dict[str, torch.Tenso
         network = Resampler(sizes, **options)
     else:
         raise InputError(
-            f"{name} is of a kind unknown to this pack: choose a standard or plus IP-Adapter of SD1.5 or SDXL."
+            f"{name} is of a kind that this pack does not support: choose a standard or plus IP-Adapter of SD1.5 or SDXL."
         )
     module = Layers(network, context, widths, **options).eval().requires_grad_(False)
     patcher = comfy.model_patcher.CoreModelPatcher(module, load_device=load_device, offload_device=offload_device)
@@ -243,6 +254,6 @@ def _resampler_sizes(image_proj: dict[str, torch.Tensor]) -> dict[str, int]:
     }
 
 
-def _devices() -> tuple[Any, Any]:
-    """Where it computes, and where it waits."""
+def _devices() -> tuple[torch.device, torch.device]:
+    """Return the device on which the adapter computes, and the one on which it waits."""
     return comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()

@@ -1,48 +1,75 @@
-"""Prompts as ordinary text conditioning, with the pictures that a text tower can see."""
+"""Prompts as ordinary text conditioning, with the pictures that a vision-language text encoder receives."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.utils
 import torch
 from comfy.text_encoders.qwen_image import QwenImageTokenizer
 
 from ..mixing.mix import Picture
-from .towers import CACHE, patches_of
+from .cache import CACHE, patches_of
+from .conditioning import Conditioning, Target
+from .embeddings import Embeddings
+from .families import is_distilled
+from .generation import Generation
+from .items import Item, rows_of
+
+if TYPE_CHECKING:
+    from comfy.sd import CLIP
 
 SEEN_PIXELS = 384 * 384
-"""Size at which Qwen-Image-Edit's text tower is shown a picture (core's TextEncodeQwenImageEditPlus)."""
+"""Size of the pictures that Qwen-Image-Edit's text encoder receives (core's TextEncodeQwenImageEditPlus)."""
 
 _PICTURE = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
+def prompts_of(generation: Generation, embeddings: Embeddings, item: Item) -> Target:
+    """Return the model with the prompts as its conditioning; without any if the method takes the prompt as an ingredient.
+
+    A guidance-distilled model finds the guidance scale in the conditioning. A vision-language text encoder also receives
+    this item's pictures; with the negative prompt, those of the negative mix if there is one.
+    """
+    recipe, models = generation.recipe, generation.models
+    if generation.method.prompt_is_ingredient or models.clip is None:
+        return Target(models.model, adapter=models.adapter)
+    pictures: list[Sequence[Picture]] = [(), ()]
+    if generation.needs.pictures_in_prompt and generation.options.strength:
+        parts = (embeddings, embeddings.negative or embeddings)
+        pictures = [part.mix.pictures(rows_of(part.mix.weights, [item])[0]) for part in parts]
+    guidance = {"guidance": recipe.guidance_scale} if is_distilled(models.model) else {}
+    positive = conditioning_of(models.clip, recipe.prompt, pictures[0], guidance)
+    negative = conditioning_of(models.clip, recipe.negative_prompt, pictures[1], guidance)
+    return Target(models.model, positive, negative, models.adapter)
+
+
 @dataclass(frozen=True)
 class _Prompt:
-    conditioning: Any
+    conditioning: Conditioning
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all its tensors."""
+        """Return the size of all tensors in bytes."""
         parts = [part for tokens, options in self.conditioning for part in (tokens, *options.values())]
         return sum(part.nbytes for part in parts if torch.is_tensor(part))
 
 
 def conditioning_of(
-    clip: Any, text: str, pictures: Sequence[Picture] = (), more: Mapping[str, Any] | None = None
-) -> Any:
-    """ComfyUI's CONDITIONING of a prompt with `more` among its options, from the cache where it has it.
+    clip: CLIP, text: str, pictures: Sequence[Picture] = (), more: Mapping[str, Any] | None = None
+) -> Conditioning:
+    """Return ComfyUI's CONDITIONING of a prompt with `more` among its options, from the cache if it has it.
 
-    A text tower that sees (Qwen-Image-Edit's) is shown `pictures` as Picture 1, 2 and so on, as core's node does for up to
-    three; any other gets the text alone.
+    A vision-language text encoder (Qwen-Image-Edit's) receives `pictures` as Picture 1, 2 and so on, as in core's node for
+    up to three; any other receives only the text.
     """
-    shown = pictures if _sees(clip) else ()
+    shown = pictures if _takes_pictures(clip) else ()
     key = (patches_of(clip.patcher), clip.layer_idx, repr(clip.tokenizer_options), text, *(p.digest for p in shown))
     scheduled = clip.use_clip_schedule or clip.apply_hooks_to_conds
-    prompt = None if scheduled else CACHE.get(clip.cond_stage_model, key)
+    prompt: _Prompt | None = None if scheduled else CACHE.get(clip.cond_stage_model, key)
     if prompt is None:
         prompt = _Prompt(clip.encode_from_tokens_scheduled(_tokens(clip, text, shown)))
         if not scheduled:
@@ -50,17 +77,11 @@ def conditioning_of(
     return [[tokens, {**options, **(more or {})}] for tokens, options in prompt.conditioning]
 
 
-def is_distilled(model: Any) -> bool:
-    """Whether the model takes the guidance scale as an input (Flux dev and its like) and is sampled at cfg 1."""
-    config = getattr(model.model, "model_config", None)
-    return bool((getattr(config, "unet_config", None) or {}).get("guidance_embed"))
-
-
-def _sees(clip: Any) -> bool:
+def _takes_pictures(clip: CLIP) -> bool:
     return isinstance(clip.tokenizer, QwenImageTokenizer) and _PICTURE in clip.tokenizer.llama_template_images
 
 
-def _tokens(clip: Any, text: str, pictures: Sequence[Picture]) -> Any:
+def _tokens(clip: CLIP, text: str, pictures: Sequence[Picture]) -> Any:
     if not pictures:
         return clip.tokenize(text)
     named = "".join(f"Picture {number}: {_PICTURE}" for number in range(1, len(pictures) + 1))
@@ -69,7 +90,7 @@ def _tokens(clip: Any, text: str, pictures: Sequence[Picture]) -> Any:
 
 
 def _small(picture: Picture) -> torch.Tensor:
-    """The picture [1, H, W, 3] in SEEN_PIXELS, resized as core does."""
+    """Return the picture [1, H, W, 3] resized to SEEN_PIXELS as core does."""
     planes = picture.pixels.movedim(-1, 1)
     scale = math.sqrt(SEEN_PIXELS / (planes.shape[2] * planes.shape[3]))
     width, height = round(planes.shape[3] * scale), round(planes.shape[2] * scale)

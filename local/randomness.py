@@ -1,4 +1,4 @@
-"""Random numbers: one generator an item, and the global generators left as they were found."""
+"""Random numbers: one generator per item. The global generators are restored after use."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 
 @contextmanager
 def untouched_generators(device: torch.device) -> Iterator[None]:
-    """Run a block and put the global generators (torch's of CPU and `device`, numpy's, Python's) back as they were.
+    """Run a block and restore the global generators (torch's of the CPU and `device`, numpy's, Python's) afterwards.
 
-    ComfyUI's samplers seed torch's global generator here and there; whoever draws from it after a mix must not notice.
+    Some of ComfyUI's samplers seed torch's global generator; what others draw from it after a mix must not change.
     """
     python_state, numpy_state = random.getstate(), numpy.random.get_state()
     accelerator = getattr(torch, device.type, None) if device.type in ("cuda", "xpu") else None
@@ -31,9 +31,9 @@ def untouched_generators(device: torch.device) -> Iterator[None]:
 
 
 def starting_noise(latent: torch.Tensor, seeds: list[int]) -> torch.Tensor:
-    """Noise [B, C, ...] for a latent of that shape, item i drawn on the CPU from a generator seeded seeds[i].
+    """Return noise [B, C, ...] in the shape of `latent`, item i drawn on the CPU from a generator seeded with seeds[i].
 
-    An item is what `comfy.sample.prepare_noise` draws for a batch of one with its seed.
+    Each item equals what `comfy.sample.prepare_noise` draws for a batch of one with its seed.
     """
     items = []
     for seed in seeds:

@@ -1,11 +1,10 @@
-"""Sampling a batch whose items are what they would be alone: per-item noise for every sampler of ComfyUI."""
+"""Sampling in batches, each item of which equals its run alone: per-item noise for every sampler of ComfyUI."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import comfy.k_diffusion.sampling as k_diffusion
 import comfy.model_management
@@ -14,10 +13,14 @@ import comfy.samplers
 import torch
 
 from ..mixing.errors import InputError
+from .conditioning import Conditioned
 from .randomness import starting_noise, untouched_generators
 
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
 ORIGINAL_DDIM = "ddim (image mixer)"
-"""The sampler of Lambda's own code: DDIM without its noisiest step. It brings its own schedule."""
+"""The sampler of Lambda's own code: DDIM without its noisiest step. It has its own schedule."""
 
 SAMPLERS: tuple[str, ...] = (*comfy.samplers.SAMPLER_NAMES, ORIGINAL_DDIM)
 SCHEDULERS: tuple[str, ...] = tuple(comfy.samplers.SCHEDULER_NAMES)
@@ -70,14 +73,14 @@ BROWNIAN = frozenset({"dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3
 BROWNIAN_ON_DEVICE = frozenset(f"{name}_gpu" for name in BROWNIAN)
 
 LEAST_DENOISE = 0.001
-"""As fine as the widget is."""
+"""The finest step of the widget."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to sample: names as in KSampler; `denoise` 1 starts from noise alone, below 1 from the latent.
 
-    Raises InputError on a `denoise` that is neither 0 nor from LEAST_DENOISE to 1.
+    Raises InputError if `denoise` is neither 0 nor from LEAST_DENOISE to 1.
     """
 
     sampler: str
@@ -87,16 +90,32 @@ class Settings:
     denoise: float = 1.0
 
     def __post_init__(self) -> None:
-        # ComfyUI spreads steps / denoise sigmas, which a tiny number would fill the memory with.
+        # ComfyUI computes steps / denoise sigmas, so a tiny number would fill the memory.
         if not (self.denoise == 0 or LEAST_DENOISE <= self.denoise <= 1):
-            raise InputError(f"Denoise is 0, or from {LEAST_DENOISE:g} to 1, not {self.denoise:g}.")
+            raise InputError(f"Denoise must be 0, or from {LEAST_DENOISE:g} to 1, not {self.denoise:g}.")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What sampling starts from: `latent` [B, C, H, W] (or [B, C, 1, H, W]), one seed per item, and an inpainting mask.
+
+    `noise_mask` [B, 1, H, W] is 1 where the latent is made anew; None means everywhere.
+    """
+
+    latent: torch.Tensor
+    seeds: list[int]
+    noise_mask: torch.Tensor | None = None
+
+
+Callback = Callable[[int, torch.Tensor, torch.Tensor, int], None]
+"""Called after each step with (step, x0, x, total steps)."""
 
 
 def batches_together(sampler: str, has_mask: bool) -> bool:
-    """Whether a batch with this sampler gives each item what it would be alone; otherwise items run one by one.
+    """Return whether a batch with this sampler gives each item what it would be alone. If not, items run one by one.
 
-    dpm_adaptive chooses its steps by the whole batch, ddim draws its noise behind an inpainting mask for the whole batch,
-    and a sampler that another pack added may do anything.
+    dpm_adaptive chooses its steps by the whole batch, ddim with an inpainting mask draws noise for the whole batch, and a
+    sampler that another pack added may do anything.
     """
     if sampler == "ddim" and has_mask:
         return False
@@ -104,7 +123,7 @@ def batches_together(sampler: str, has_mask: bool) -> bool:
 
 
 def batches_of(keys: Sequence[Any], together: int) -> list[tuple[int, int]]:
-    """(begin, end) of what is sampled at once: runs of equal `keys`, one key an item, of at most `together` items."""
+    """Return (begin, end) of each batch: runs of equal `keys`, one key per item, of at most `together` items."""
     batches = [(0, 1)]
     for index in range(1, len(keys)):
         begin, end = batches[-1]
@@ -116,28 +135,29 @@ def batches_of(keys: Sequence[Any], together: int) -> list[tuple[int, int]]:
 
 
 def sample(
-    model: Any,
-    positive: Any,
-    negative: Any,
-    latent: torch.Tensor,
-    seeds: list[int],
-    settings: Settings,
-    noise_mask: torch.Tensor | None = None,
-    callback: Callable[..., None] | None = None,
+    conditioned: Conditioned, start: Start, settings: Settings, callback: Callback | None = None
 ) -> torch.Tensor:
-    """Denoise `latent` [B, C, H, W], item i with the noise of seeds[i]; a batch of one is core's KSampler bit for bit.
+    """Denoise `start.latent`, item i with the noise of seeds[i]; a batch of one equals core's KSampler bit for bit.
 
-    `callback(step, x0, x, total_steps)` comes after each step. The global generators are left as they were.
+    The global generators are left as they were.
     """
-    noise = starting_noise(latent, seeds)
-    with untouched_generators(model.load_device):
+    noise = starting_noise(start.latent, start.seeds)
+    with untouched_generators(conditioned.model.load_device):
         if settings.sampler == ORIGINAL_DDIM:
-            return _original_ddim(model, positive, negative, latent, noise, settings, noise_mask, callback)
-        sampler, sigmas = _sampler(settings.sampler, seeds), _sigmas(model, settings)
-        return _run(model, positive, negative, latent, noise, sampler, sigmas, settings, noise_mask, callback, seeds[0])
+            return _original_ddim(conditioned, start, noise, settings, callback)
+        schedule = _Schedule(_sampler(settings.sampler, start.seeds), _sigmas(conditioned.model, settings))
+        return _run(conditioned, start, noise, schedule, settings.guidance_scale, callback)
 
 
-def _sigmas(model: Any, settings: Settings) -> torch.Tensor:
+@dataclass(frozen=True)
+class _Schedule:
+    """A sampler of ComfyUI and the sigmas of its steps."""
+
+    sampler: comfy.samplers.KSAMPLER
+    sigmas: torch.Tensor
+
+
+def _sigmas(model: ModelPatcher, settings: Settings) -> torch.Tensor:
     sigmas: torch.Tensor = comfy.samplers.KSampler(
         model,
         steps=settings.steps,
@@ -151,35 +171,30 @@ def _sigmas(model: Any, settings: Settings) -> torch.Tensor:
 
 
 def _run(
-    model: Any,
-    positive: Any,
-    negative: Any,
-    latent: torch.Tensor,
+    conditioned: Conditioned,
+    start: Start,
     noise: torch.Tensor,
-    sampler: Any,
-    sigmas: torch.Tensor,
-    settings: Settings,
-    noise_mask: torch.Tensor | None,
-    callback: Any,
-    seed: int,
+    schedule: _Schedule,
+    guidance_scale: float,
+    callback: Callback | None,
 ) -> torch.Tensor:
     samples: torch.Tensor = comfy.sample.sample_custom(
-        model,
+        conditioned.model,
         noise,
-        settings.guidance_scale,
-        sampler,
-        sigmas,
-        positive,
-        negative,
-        latent,
-        noise_mask=noise_mask,
+        guidance_scale,
+        schedule.sampler,
+        schedule.sigmas,
+        conditioned.positive,
+        conditioned.negative,
+        start.latent,
+        noise_mask=start.noise_mask,
         callback=callback,
-        seed=seed,
+        seed=start.seeds[0],
     )
     return samples
 
 
-def _sampler(name: str, seeds: list[int]) -> Any:
+def _sampler(name: str, seeds: list[int]) -> comfy.samplers.KSAMPLER:
     sampler = comfy.samplers.sampler_object(name)
     if len(seeds) == 1 or name in DETERMINISTIC:
         return sampler
@@ -189,7 +204,7 @@ def _sampler(name: str, seeds: list[int]) -> Any:
 
 
 def _per_item(function: Callable[..., torch.Tensor], name: str, seeds: list[int]) -> Callable[..., torch.Tensor]:
-    """`function` with a noise sampler made of one of core's own for each item, seeded as its run alone would be."""
+    """Return `function` with a noise sampler made of one of core's own per item, seeded as its run alone would be."""
 
     def sampler_function(
         model: Any,
@@ -223,50 +238,26 @@ def _noise_sampler(x: torch.Tensor, sigmas: torch.Tensor, name: str, seeds: list
 
 
 def _original_ddim(
-    model: Any,
-    positive: Any,
-    negative: Any,
-    latent: torch.Tensor,
-    noise: torch.Tensor,
-    settings: Settings,
-    noise_mask: torch.Tensor | None,
-    callback: Any,
+    conditioned: Conditioned, start: Start, noise: torch.Tensor, settings: Settings, callback: Callback | None
 ) -> torch.Tensor:
-    """DDIM as Lambda's Image Mixer samples (CompVis' sampler), in ComfyUI's terms.
+    """Run DDIM as Lambda's Image Mixer samples (CompVis' sampler), in ComfyUI's terms.
 
-    The original's S timesteps are 1, 1 + 1000 // S, …: without the noisiest sigma of `ddim_uniform`. It starts from noise
+    The original's S timesteps are 1, 1 + 1000 // S, …: those of `ddim_uniform` without the noisiest. It starts from noise
     of unit variance and ends at the smallest sigma instead of 0, in a space that is scaled by sqrt(1 + sigma^2).
     """
-    sampling = model.get_model_object("model_sampling")
-    if not hasattr(sampling, "sigmas") or settings.steps < 2:
+    model_sampling = conditioned.model.get_model_object("model_sampling")
+    if not hasattr(model_sampling, "sigmas") or settings.steps < 2:
         raise InputError(f"{ORIGINAL_DDIM} needs at least 2 steps and a model with discrete timesteps.")
     wanted = settings.steps if settings.denoise > 0.9999 else int(settings.steps / max(settings.denoise, 1e-6))
-    sigmas = comfy.samplers.calculate_sigmas(sampling, "ddim_uniform", min(wanted, len(sampling.sigmas) // 2))[
-        1:
-    ].clone()
+    count = min(wanted, len(model_sampling.sigmas) // 2)
+    sigmas = comfy.samplers.calculate_sigmas(model_sampling, "ddim_uniform", count)[1:].clone()
     if settings.denoise <= 0.9999:
         sigmas = sigmas[-(settings.steps + 1) :]
-    sigmas[-1] = float(sampling.sigmas[0])
+    sigmas[-1] = float(model_sampling.sigmas[0])
     first, last = float(sigmas[0]), float(sigmas[-1])
     if settings.denoise > 0.9999:
         noise = noise * ((1.0 + first**2) ** 0.5 / first)
-    samples = _run(
-        model,
-        positive,
-        negative,
-        latent,
-        noise,
-        comfy.samplers.sampler_object("euler"),
-        sigmas,
-        settings,
-        noise_mask,
-        callback,
-        0,
-    )
-    return samples / (1.0 + last**2) ** 0.5
-
-
-def takes_noise_sampler(name: str) -> bool:
-    """Whether core's function of this sampler offers a way in for noise of one's own."""
-    function = getattr(k_diffusion, f"sample_{name}", None)
-    return function is not None and "noise_sampler" in inspect.signature(function).parameters
+    schedule = _Schedule(comfy.samplers.sampler_object("euler"), sigmas)
+    samples = _run(conditioned, replace(start, seeds=[0]), noise, schedule, settings.guidance_scale, callback)
+    scale: float = (1.0 + last**2) ** 0.5
+    return samples / scale

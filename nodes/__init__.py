@@ -5,10 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .adapters import ImageMixerLoadAdapter
+from .apply import ImageMixerApply
+from .checkpoint import ImageMixerLoadCheckpoint
 from .demo import ImageMixerDemoModel
 from .embeds import ImageMixerLoadEmbeds, ImageMixerSaveEmbeds
+from .encode import ImageMixerEncode
 from .fallback import ImageMixerHandOver
-from .local import ImageMixerApply, ImageMixerEncode, ImageMixerLoadCheckpoint, ImageMixerLocal
+from .local import ImageMixerLocal
 from .mix import ImageMixerAddImage, ImageMixerAddText, ImageMixerAddURL, ImageMixerMix
 from .output import ImageMixerSave, ImageMixerSheet
 from .recipe import ImageMixerRecipe

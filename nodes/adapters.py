@@ -1,4 +1,4 @@
-"""Load IP-Adapter: files that let a model look at pictures beside its text."""
+"""Load IP-Adapter."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ImageMixerLoadAdapter(io.ComfyNode):
 
 
 def _files() -> list[str]:
-    """The adapters in the folder, which other packs and extra_model_paths.yaml may have named before: theirs stays."""
+    """Return the adapters in the folder. If another pack or extra_model_paths.yaml has registered one, it is kept."""
     if FOLDER not in folder_paths.folder_names_and_paths:
         folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
     names = folder_paths.get_filename_list(FOLDER)

@@ -1,4 +1,4 @@
-"""The model in the box."""
+"""Demo Mixer Model: the miniature model that ships with the pack."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ImageMixerDemoModel(io.ComfyNode):
             search_aliases=["demo", "example", "tiny model", "test model"],
             inputs=[],
             outputs=[
-                io.Model.Output("model", tooltip="The denoiser, marked as an Image Mixer's. Made for 64 x 64 pixels."),
+                io.Model.Output("model", tooltip="The denoiser, marked as an Image Mixer. Made for 64 x 64 pixels."),
                 io.Clip.Output("clip", tooltip="Its text tower, for words such as cyan, star or striped."),
                 io.Vae.Output("vae", tooltip="Decodes its images."),
                 io.ClipVision.Output("clip_vision", tooltip="Its vision tower."),

@@ -1,4 +1,4 @@
-"""Save Embeds and Load Embeds: vectors to keep or to share without the pictures."""
+"""Save Embeds and Load Embeds: embeddings to keep or to share without the pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..local import embeds_file
-from ..local.towers import Embeddings
+from ..local.embeddings import Embeddings
 from ..mixing.errors import InputError
 from . import filenames
 from .types import MENU, MixEmbeds
@@ -24,13 +24,13 @@ class ImageMixerSaveEmbeds(io.ComfyNode):
             node_id="ImageMixerSaveEmbeds",
             display_name="Save Embeds",
             category=_DRAWER,
-            description="Saves the vectors of a mix as safetensors in the output folder; the pictures are not in the file.",
+            description="Saves the embeddings of a mix as safetensors in the output folder; the pictures are not in the file.",
             search_aliases=["save embeddings", "export embeds"],
             is_output_node=True,
             inputs=[
                 MixEmbeds.Input("embeddings", tooltip="From Encode Mix."),
                 io.String.Input(
-                    "filename_prefix", default="embeds", tooltip=f"Beginning of the name in output/{FOLDER}."
+                    "filename_prefix", default="embeds", tooltip=f"Beginning of the file name in output/{FOLDER}."
                 ),
             ],
             outputs=[],
@@ -56,7 +56,7 @@ class ImageMixerLoadEmbeds(io.ComfyNode):
             node_id="ImageMixerLoadEmbeds",
             display_name="Load Embeds",
             category=_DRAWER,
-            description="Loads vectors that Save Embeds wrote. Only safetensors files are read.",
+            description="Loads embeddings that Save Embeds wrote. Only safetensors files are read.",
             search_aliases=["load embeddings", "import embeds"],
             inputs=[
                 io.Combo.Input(
@@ -94,7 +94,7 @@ def _files() -> list[str]:
 
 
 def _path(file: str) -> Path:
-    """The file behind a choice of the combo; never one outside the two folders."""
+    """Return the file of a choice in the list. Raise InputError on one outside the two folders."""
     name, _, kind = file.rpartition(" [")
     folder = _folders().get(kind.rstrip("]"))
     path = (folder / name).resolve() if folder else None

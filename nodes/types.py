@@ -14,7 +14,7 @@ MixRecipe = io.Custom("MIX_RECIPE")
 """mixing.recipe.Recipe."""
 
 MixEmbeds = io.Custom("MIX_EMBEDS")
-"""local.towers.Embeddings."""
+"""local.embeddings.Embeddings."""
 
 MixAdapter = io.Custom("MIX_ADAPTER")
 """A loaded adapter of this pack."""

@@ -1,38 +1,62 @@
-"""The methods, written out: how a mix conditions a diffusion model."""
+"""The methods: how a mix conditions a diffusion model.
+
+To add a method, write `local/methods/<name>.py` in the shape of `base.Method` and add it to METHODS below. Its options are
+the fields of its settings (see `options`). The widgets, `auto` and the engine take all they need from this list, so no other
+code changes. Tests go to `tests/local/test_<name>.py`; the promises of every method's options are tested for the whole list.
+For the reader, describe the method in `web/docs/ImageMixerLocal.md`, `web/docs/ImageMixerApply.md` and the README's table.
+An adapter of a new kind needs a node that loads it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...mixing.errors import EngineError, InputError
-from .base import Limits, Method, Request, check_mix
+from ..families import class_name
+from .base import Limits, Method, Needs, Request, check_mix
 from .image_mixer import IMAGE_MIXER
 from .ip_adapter import IP_ADAPTER
+from .options import Option, Settings, options_of
 from .redux import REDUX
 from .reference import REFERENCE
 from .unclip import UNCLIP
 
-METHODS: tuple[Method, ...] = (IMAGE_MIXER, IP_ADAPTER, REDUX, UNCLIP, REFERENCE)
-"""In the order in which `auto` asks them: a tagged model, then adapters by their kind, then models by their class."""
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
-__all__ = ["METHODS", "Limits", "Method", "Request", "check_mix", "choose"]
+# Method[Any]: each has settings of its own, which only the method itself reads.
+METHODS: tuple[Method[Any], ...] = (IMAGE_MIXER, IP_ADAPTER, REDUX, UNCLIP, REFERENCE)
+"""In the order in which `auto` asks them: a tagged model first, then adapters by kind, then models by class."""
+
+__all__ = [
+    "METHODS",
+    "Limits",
+    "Method",
+    "Needs",
+    "Option",
+    "Request",
+    "Settings",
+    "check_mix",
+    "choose",
+    "options_of",
+]
 
 
-def choose(name: str, model: Any, adapter: Any) -> Method:
-    """The method called `name`; for "auto" the one that claims this model and adapter.
+def choose(name: str, model: ModelPatcher, adapter: object) -> Method[Any]:
+    """Return the method called `name`; for "auto", the first one that applies to the model and adapter.
 
-    Raises EngineError ("wrong model") where none does, InputError for a name that is none.
+    Raise EngineError ("wrong model") if none applies, InputError for an unknown name.
     """
     if name == "auto":
         for method in METHODS:
-            if method.claims(model, adapter):
+            if method.applies_to(model, adapter):
                 return method
         raise EngineError(
-            f"No method fits this model ({type(model.model).__name__}) by itself: connect an adapter (Load IP-Adapter), load "
+            f"No method fits this model ({class_name(model)}) by itself: connect an adapter (Load IP-Adapter), load "
             "an Image Mixer checkpoint with Load Image Mixer Checkpoint, or choose the method by hand.",
             "wrong model",
         )
     for method in METHODS:
         if method.name == name:
             return method
-    raise InputError(f"There is no method {name!r}: choose auto or one of {', '.join(m.name for m in METHODS)}.")
+    raise InputError(f"Unknown method {name!r}: choose auto or one of {', '.join(m.name for m in METHODS)}.")

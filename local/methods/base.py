@@ -1,22 +1,28 @@
-"""What every method is: its limits, whether it fits a model, and how it conditions one."""
+"""What a method is: limits, settings, the models it fits, and how it conditions one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from ...mixing.errors import InputError
 from ...mixing.mix import Mix
 from ...mixing.weights import Matrix
-from ..towers import Embeddings
+from ..conditioning import Conditioned, Target
+from ..embeddings import Embeddings
+from .options import SettingsT
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a method takes. `ingredients` counts those of one variant whose weight is not 0; None is no limit.
+    """What a mix may contain. `ingredients` counts those of one variant whose weight is not 0; None means no limit.
 
-    `zeros_apart`: items that leave out different ingredients cost less in batches of their own, so the engine cuts there.
+    The weights limit weight x strength. `zeros_apart`: items that leave out different ingredients are cheaper in batches of
+    their own, so the engine splits batches there.
     """
 
     ingredients: int | None
@@ -28,84 +34,101 @@ class Limits:
     zeros_apart: bool = False
 
 
-Tower = Literal["vision", "latent"]
-"""What a method looks at pictures through: a CLIP_VISION, or the VAE."""
+@dataclass(frozen=True)
+class Needs:
+    """What a method needs to see of the pictures, with given settings.
+
+    `vision`: a CLIP vision tower. `vae`: the VAE, with pictures of `megapixels`.
+    `pictures_in_prompt`: a vision-language text encoder also receives the pictures with the prompt.
+    """
+
+    vision: bool = False
+    vae: bool = False
+    megapixels: float = 1.0
+    pictures_in_prompt: bool = False
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a method conditions: a model, what is connected, and one row of weights for each item of the batch.
+class Request(Generic[SettingsT]):
+    """What a method is asked to do: apply a mix to `target`, with one row of weights per item of the batch.
 
     `rows` is [items, ingredients of embeddings], `negative_rows` [1 or items, ingredients of embeddings.negative].
-    `positive` and `negative` are ComfyUI's CONDITIONING or None.
-    `settings` are the method's own inputs by name; one that is missing (method auto has none) is at its default.
     `strength` says how much the mix acts at all, `rows` how the ingredients share it.
     """
 
-    model: Any
+    target: Target
     embeddings: Embeddings
     rows: Matrix
+    settings: SettingsT
     negative_rows: Matrix = ((),)
     strength: float = 1.0
-    positive: Any = None
-    negative: Any = None
-    adapter: Any = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def acts(self) -> bool:
+        """Return whether any ingredient acts in any item: the strength and some weight are not 0."""
+        return bool(self.strength) and any(weight for row in self.rows for weight in row)
 
 
-class Method(Protocol):
+class Method(Protocol[SettingsT]):
     """A way to condition a diffusion model on a mix. `name` is what the widget shows."""
 
     name: str
     limits: Limits
-    towers: frozenset[Tower]
+    settings: type[SettingsT]
     prompt_is_ingredient: bool
-    """Whether the prompt takes the place of an ingredient, not of ordinary text conditioning."""
+    """Whether the prompt is a text ingredient of the mix instead of ordinary text conditioning."""
 
-    def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """Raises InputError where one of the method's own inputs is out of range."""
+    def needs(self, settings: SettingsT) -> Needs:
+        """Return what the method needs to see of the pictures."""
 
-    def claims(self, model: Any, adapter: Any) -> bool:
-        """Whether `auto` picks this method for that model and adapter."""
+    def applies_to(self, model: ModelPatcher, adapter: object) -> bool:
+        """Return whether `auto` chooses this method for that model and adapter."""
 
-    def check_model(self, model: Any, adapter: Any) -> list[str]:
-        """Warnings, one line each. Raises EngineError ("wrong model") where the method cannot work with that model."""
+    def check_model(self, model: ModelPatcher, adapter: object) -> list[str]:
+        """Return warnings, one line each. Raise EngineError ("wrong model") if the method cannot work with the model."""
 
-    def check_vectors(self, model: Any, embeddings: Embeddings, adapter: Any = None) -> None:
-        """Raises EngineError ("no tower") where the vectors come from another tower than is needed.
+    def check_embeddings(self, embeddings: Embeddings, model: ModelPatcher, adapter: object) -> None:
+        """Raise EngineError ("no tower") if the embeddings come from another encoder than the model or adapter needs."""
 
-        What needs them is the model, or its adapter where the method has one.
-        """
-
-    def condition(self, request: Request) -> tuple[Any, Any, Any]:
-        """(model, positive, negative) for any sampler of ComfyUI; the model given is left unchanged."""
+    def condition(self, request: Request[SettingsT]) -> Conditioned:
+        """Return the model and its conditioning for any sampler of ComfyUI; the model given is left unchanged."""
 
 
-def check_mix(method: Method, mix: Mix, strength: float) -> None:
-    """Raises InputError, one line, where the mix asks for what the method cannot do; nothing is run before that."""
-    limits = method.limits
-    for number, ingredient in enumerate(mix.ingredients, 1):
-        if not any(row[number - 1] for row in mix.weights):
-            continue
-        if ingredient.kind == "text" and not limits.texts:
-            raise InputError(
-                f"Ingredient {number} is a text, which {method.name} does not take: use the prompt for it."
-            )
-        if ingredient.region is not None and not limits.regions:
-            raise InputError(f"Ingredient {number} has a region, which {method.name} does not know.")
-        if (ingredient.start, ingredient.end) != (0.0, 1.0) and not limits.spans:
-            raise InputError(f"Ingredient {number} has a span, which {method.name} does not know.")
+def check_mix(method: Method[Any], mix: Mix, strength: float) -> None:
+    """Raise InputError, one line, if the mix asks for what the method cannot do. Runs no model."""
+    _check_ingredients(method, mix)
     for number, row in enumerate(mix.weights, 1):
         where = f" in variant {number}" if len(mix.weights) > 1 else ""
-        count = sum(1 for weight in row if weight)
-        if limits.ingredients is not None and count > limits.ingredients:
-            prompt = ", the prompt counted" if method.prompt_is_ingredient else ""
+        _check_count(method, row, where)
+        _check_weights(method, row, strength, where)
+
+
+def _check_ingredients(method: Method[Any], mix: Mix) -> None:
+    limits = method.limits
+    for index, ingredient in enumerate(mix.ingredients):
+        if not any(row[index] for row in mix.weights):
+            continue
+        name = f"Ingredient {index + 1}"
+        if ingredient.kind == "text" and not limits.texts:
+            raise InputError(f"{name} is a text, which {method.name} does not take: use the prompt for it.")
+        if ingredient.region is not None and not limits.regions:
+            raise InputError(f"{name} has a region, which {method.name} does not support.")
+        if (ingredient.start, ingredient.end) != (0.0, 1.0) and not limits.spans:
+            raise InputError(f"{name} has a span, which {method.name} does not support.")
+
+
+def _check_count(method: Method[Any], row: Sequence[float], where: str) -> None:
+    limit, count = method.limits.ingredients, sum(1 for weight in row if weight)
+    if limit is not None and count > limit:
+        prompt = ", the prompt counted" if method.prompt_is_ingredient else ""
+        raise InputError(f"{method.name} takes at most {limit} ingredients{prompt}; the mix has {count}{where}.")
+
+
+def _check_weights(method: Method[Any], row: Sequence[float], strength: float, where: str) -> None:
+    limits = method.limits
+    for number, weight in enumerate(row, 1):
+        if not limits.smallest_weight <= weight * strength <= limits.largest_weight:
             raise InputError(
-                f"{method.name} takes at most {limits.ingredients} ingredients{prompt}; the mix has {count}{where}."
+                f"Ingredient {number} has weight x strength {weight * strength:g}{where}; {method.name} takes "
+                f"{limits.smallest_weight:g} to {limits.largest_weight:g}."
             )
-        for ingredient, weight in enumerate(row, 1):
-            if not limits.smallest_weight <= weight * strength <= limits.largest_weight:
-                raise InputError(
-                    f"Ingredient {ingredient} has weight x strength {weight * strength:g}{where}; {method.name} takes "
-                    f"{limits.smallest_weight:g} to {limits.largest_weight:g}."
-                )

@@ -1,16 +1,16 @@
-"""Image tokens in a UNet's cross-attention: keys and values that travel in the conditioning, and what reads them there.
+"""Image tokens in a UNet's cross-attention: keys and values that travel with the conditioning, and patches that use them.
 
-Keys and values of all layers lie in one tensor [items, terms, numbers] of a conditioning entry's `model_conds`, so that
-ComfyUI itself batches, repeats, masks and time-limits them like any other conditioning. A wrapper of the denoiser takes
-them out of its arguments once a forward; one patch a layer, which holds no weights, adds its attention to the text's.
-Each term is a softmax of its own; an optional bias [items, 1, 1, tokens] weighs the tokens of a softmax by their logarithm.
+Keys and values of all layers are packed into one tensor [items, terms, numbers] in a conditioning entry's `model_conds`, so
+that ComfyUI batches, repeats, masks and time-limits them like any other conditioning. A wrapper of the denoiser takes them
+out of its arguments once per forward. One patch per layer, which does not hold weights, adds its attention to the text's.
+Each term is a softmax of its own. An optional bias [items, 1, 1, tokens], the logarithm of weights, weighs its tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.conds
 import torch
@@ -18,18 +18,21 @@ from comfy.ldm.modules.attention import SpatialTransformer, optimized_attention
 from comfy.patcher_extension import WrappersMP
 from torch.nn import functional
 
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
 PREFIX = "image_mixer_tokens"
-Place = tuple[str, int, int]
-"""Block ("input", "middle" or "output"), its number, and the layer in it: how ComfyUI tells cross-attentions apart."""
+LayerId = tuple[str, int, int]
+"""How ComfyUI names a cross-attention: block ("input", "middle" or "output"), its number, and the layer in it."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One cross-attention of a UNet. `transformer` counts the transformers that hold them,
-    as they run; `context` is the width of the text's tokens.
+    """One cross-attention of a UNet. `transformer` is the index of its transformer in execution order; `context` is the
+    width of the text's tokens.
     """
 
-    place: Place
+    id: LayerId
     transformer: int
     heads: int
     head: int
@@ -37,12 +40,12 @@ class Layer:
 
     @property
     def width(self) -> int:
-        """Numbers of one query."""
+        """Return the width of one query."""
         return self.heads * self.head
 
 
-def layers_of(denoiser: Any) -> list[Layer]:
-    """The cross-attentions of a UNet as they run: input blocks, middle block, output blocks. Empty where there are none."""
+def layers_of(denoiser: torch.nn.Module) -> list[Layer]:
+    """Return the cross-attentions of a UNet in execution order: input, middle, output blocks. Empty if it has none."""
     found: list[Layer] = []
     count = 0
     for block, number, module in _blocks(denoiser):
@@ -58,18 +61,19 @@ def layers_of(denoiser: Any) -> list[Layer]:
     return found
 
 
-def _blocks(denoiser: Any) -> Iterator[tuple[str, int, Any]]:
+def _blocks(denoiser: torch.nn.Module) -> Iterator[tuple[str, int, torch.nn.Module]]:
     for number, module in enumerate(getattr(denoiser, "input_blocks", ())):
         yield "input", number, module
-    if getattr(denoiser, "middle_block", None) is not None:
-        yield "middle", 0, denoiser.middle_block
+    middle = getattr(denoiser, "middle_block", None)
+    if middle is not None:
+        yield "middle", 0, middle
     for number, module in enumerate(getattr(denoiser, "output_blocks", ())):
         yield "output", number, module
 
 
 @dataclass(frozen=True)
 class Group:
-    """Layers of one shape. In the packed tensor they lie together, so that one view and one unbind give them all."""
+    """Layers of one shape. They are adjacent in the packed tensor, so that one view and one unbind separate them."""
 
     heads: int
     head: int
@@ -81,7 +85,7 @@ Term = tuple[torch.Tensor, torch.Tensor]
 
 
 class Layout:
-    """How keys and values of `layers` lie in one tensor."""
+    """How keys and values of `layers` are packed into one tensor."""
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = tuple(layers)
@@ -93,58 +97,58 @@ class Layout:
         )
 
     def packed(self, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """[items, terms, numbers] of `keys` and `values` [items, terms, tokens, width], columns in the order of layers."""
+        """Pack `keys` and `values` [items, terms, tokens, width], columns in the order of layers: [items, terms, numbers]."""
         items, terms, _, _ = keys.shape
         widths = [layer.width for layer in self.layers]
-        columns = [part.split(widths, dim=-1) for part in (keys, values)]
+        columns = [part.split_with_sizes(widths, dim=-1) for part in (keys, values)]
         parts = []
         for group in self.groups:
-            both = [part[i].unflatten(-1, (group.heads, group.head)) for i in group.layers for part in columns]
-            # [items, layer's keys or values, term, head, token, number]: every attention's share in one piece.
+            both = [torch.unflatten(part[i], -1, (group.heads, group.head)) for i in group.layers for part in columns]
+            # [items, layer's keys or values, term, head, token, number]: contiguous per attention.
             parts.append(torch.stack(both, dim=1).transpose(3, 4).reshape(items, -1))
         return torch.cat(parts, dim=1).reshape(items, terms, -1)
 
     def unpacked(self, tensor: torch.Tensor) -> list[list[Term]]:
-        """The terms of each layer, as views of what `packed` gave."""
+        """Return the terms of each layer, as views of a tensor from `packed`."""
         items, terms, numbers = tensor.shape
         tokens = numbers // (2 * self.width)
         sizes = [len(group.layers) * 2 * terms * tokens * group.heads * group.head for group in self.groups]
         found: list[list[Term]] = [[] for _ in self.layers]
-        for group, part in zip(self.groups, tensor.view(items, -1).split(sizes, dim=1), strict=True):
+        for group, part in zip(self.groups, tensor.view(items, -1).split_with_sizes(sizes, dim=1), strict=True):
             pieces = part.view(items, -1, group.heads, tokens, group.head).unbind(1)
-            for place, index in enumerate(group.layers):
-                begin = place * 2 * terms
+            for position, index in enumerate(group.layers):
+                begin = position * 2 * terms
                 found[index] = [(pieces[begin + i], pieces[begin + terms + i]) for i in range(terms)]
         return found
 
 
 def conds(key: str, tensor: torch.Tensor, bias: torch.Tensor | None) -> dict[str, Any]:
-    """The entries of `model_conds` that carry them."""
+    """Return the entries of `model_conds` that carry a packed tensor and its bias."""
     carried = {key: comfy.conds.CONDRegular(tensor)}
     if bias is not None:
         carried[_bias_key(key)] = comfy.conds.CONDRegular(bias)
     return carried
 
 
-def patched(model: Any, layout: Layout) -> tuple[Any, str]:
-    """(a clone of `model` that adds the image tokens of its conditioning, the key under which it looks for them).
+def patched(model: ModelPatcher, layout: Layout) -> tuple[ModelPatcher, str]:
+    """Return a clone of `model` that adds the image tokens in its conditioning, and the key under which it finds them.
 
-    What patched a cross-attention before, another mix perhaps, still acts.
+    Earlier patches of a cross-attention, such as those of another mix, still act.
     """
     clone = model.clone()
     key = f"{PREFIX}_{sum(name.startswith(PREFIX) for name in clone.wrappers.get(WrappersMP.DIFFUSION_MODEL, ()))}"
     options = clone.model_options.get("transformer_options", {})
     before = options.get("patches_replace", {}).get("attn2", {})
     for index, layer in enumerate(layout.layers):
-        patch = Attention(key, index, before.get(layer.place) or before.get(layer.place[:2]))
-        clone.set_model_attn2_replace(patch, *layer.place)
+        patch = Attention(key, index, before.get(layer.id) or before.get(layer.id[:2]))
+        clone.set_model_attn2_replace(patch, *layer.id)
     clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, key, Unpacking(key, layout))
     clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, key, OnDevice(key))
     return clone, key
 
 
 class OnDevice:
-    """Wrapper of a run: moves the tokens to the device once, not every step, and for the run alone."""
+    """Wrapper of a sampling run: moves the tokens to the device once instead of every step, for this run only."""
 
     def __init__(self, key: str) -> None:
         self.keys = (key, _bias_key(key))
@@ -163,7 +167,7 @@ class OnDevice:
 
 
 class Unpacking:
-    """Wrapper of one forward: takes the tokens out of the arguments and hands them to the patches."""
+    """Wrapper of one forward: takes the tokens out of the arguments and passes them to the patches."""
 
     def __init__(self, key: str, layout: Layout) -> None:
         self.key = key
@@ -180,7 +184,7 @@ class Unpacking:
 
 
 class Attention:
-    """Patch of one cross-attention: the text's, or what was there before, plus that to the image tokens."""
+    """Patch of one cross-attention: the text's attention, or an earlier patch, plus attention to the image tokens."""
 
     def __init__(self, key: str, index: int, before: Any) -> None:
         self.key = key
@@ -189,6 +193,7 @@ class Attention:
 
     def __call__(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
         heads, head = options["n_heads"], options["dim_head"]
+        out: torch.Tensor
         if self.before is not None:
             out = self.before(q, k, v, options)
         else:
@@ -199,10 +204,10 @@ class Attention:
             return out
         layers, bias = carried
         queries = q.view(q.shape[0], -1, heads, head).transpose(1, 2)
-        added = None
-        for keys, values in layers[self.index]:
-            term = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
-            added = term if added is None else added + term
+        (keys, values), *others = layers[self.index]
+        added = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+        for keys, values in others:
+            added = added + functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
         return out + added.transpose(1, 2).reshape(q.shape)
 
 

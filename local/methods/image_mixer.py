@@ -1,30 +1,35 @@
-"""Method image mixer: five tokens in the place of the text, each strength x the embedding of one image or text.
+"""Method image mixer: five tokens instead of the text, each strength x the embedding of one image or text.
 
-Source: Lambda's Image Mixer, an SD1.x denoiser fine-tuned so that its cross-attention sees up to five unnormalised
-projected CLIP ViT-L/14 embeddings. Unused slots are zero tokens; they act as attention sinks, so there are always five.
+Source: Lambda's Image Mixer, an SD1.x denoiser fine-tuned so that its cross-attention sees up to five projected CLIP
+ViT-L/14 embeddings, not normalised. Unused slots are zero tokens, which act as attention sinks: there are always five.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ...mixing.embeddings import weighted_slots
 from ...mixing.errors import EngineError
 from ...mixing.weights import Matrix
-from ..towers import Embeddings
-from .base import Limits, Request, Tower
+from ..conditioning import Conditioned, Conditioning
+from ..embeddings import Embeddings
+from ..families import class_name, unet_config
+from .base import Limits, Needs, Request
+from .options import Settings
 from .pieces import pieces_of
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
 
 SLOTS = 5
 ATTACHMENT = "image_mixer"
-"""Key of the model patcher's attachment that tells an Image Mixer from any SD1.5; clones and LoRA loaders keep it."""
+"""Key of the attachment on a model patcher that marks an Image Mixer; clones and LoRA loaders keep it."""
 
 
-def tag(model: Any) -> None:
-    """Mark a model patcher as an Image Mixer's."""
+def tag(model: ModelPatcher) -> None:
+    """Mark a model patcher as an Image Mixer."""
     model.set_attachments(ATTACHMENT, True)
 
 
@@ -33,25 +38,26 @@ class ImageMixer:
 
     name = "image mixer"
     limits = Limits(SLOTS, 0.0, 5.0, texts=True, regions=True, spans=True)
-    towers: frozenset[Tower] = frozenset({"vision"})
+    settings = Settings
     prompt_is_ingredient = True
 
-    def check_settings(self, settings: Mapping[str, Any]) -> None:
-        """See Method. It has none."""
+    def needs(self, settings: Settings) -> Needs:
+        """See Method."""
+        return Needs(vision=True)
 
-    def claims(self, model: Any, adapter: Any) -> bool:
-        """A tagged model without an adapter: the denoiser itself cannot be told from SD1.5's."""
+    def applies_to(self, model: ModelPatcher, adapter: object) -> bool:
+        """Return True for a tagged model without an adapter: the denoiser alone looks like SD1.5's."""
         return adapter is None and bool(model.get_attachment(ATTACHMENT))
 
-    def check_model(self, model: Any, adapter: Any) -> list[str]:
+    def check_model(self, model: ModelPatcher, adapter: object) -> list[str]:
         """See Method."""
         if adapter is not None:
             raise EngineError(
-                "Method image mixer takes no adapter: disconnect it, or choose its own method.", "wrong model"
+                "Method image mixer takes no adapter: disconnect it, or choose the adapter's own method.", "wrong model"
             )
-        if self._context_width(model) is None:
+        if _context_width(model) is None:
             raise EngineError(
-                f"Method image mixer needs an SD1.x denoiser trained as an Image Mixer, not {type(model.model).__name__}.",
+                f"Method image mixer needs an SD1.x denoiser trained as an Image Mixer, not {class_name(model)}.",
                 "wrong model",
             )
         if not model.get_attachment(ATTACHMENT):
@@ -61,43 +67,42 @@ class ImageMixer:
             ]
         return []
 
-    def check_vectors(self, model: Any, embeddings: Embeddings, adapter: Any = None) -> None:
+    def check_embeddings(self, embeddings: Embeddings, model: ModelPatcher, adapter: object) -> None:
         """See Method."""
-        embeddings.check_width(self._context_width(model) or 0)
+        embeddings.check_width(_context_width(model) or 0)
 
-    def condition(self, request: Request) -> tuple[Any, Any, Any]:
+    def condition(self, request: Request[Settings]) -> Conditioned:
         """See Method. The text of `positive` and `negative` is replaced; what else they carry (a ControlNet) is kept."""
-        width = self._context_width(request.model) or 0
+        target, width = request.target, _context_width(request.target.model) or 0
         positive = [
             [_tokens(request.embeddings, piece.rows, request.strength, width), {**options, **piece.options}]
             for piece in pieces_of(request.embeddings.mix.ingredients, request.rows)
-            for options in _options_of(request.positive)
+            for options in _options_of(target.positive)
         ]
         negative = request.embeddings.negative
         tokens = (
             torch.zeros(1, SLOTS, width) if negative is None else _tokens(negative, request.negative_rows, 1.0, width)
         )
-        return request.model, positive, [[tokens, options] for options in _options_of(request.negative)]
+        return Conditioned(target.model, positive, [[tokens, options] for options in _options_of(target.negative)])
 
-    @staticmethod
-    def _context_width(model: Any) -> int | None:
-        """Numbers of a cross-attention token, or None where the denoiser is of another family."""
-        config = getattr(model.model, "model_config", None)
-        unet = getattr(config, "unet_config", None) or {}
-        if unet.get("image_model") is not None or unet.get("adm_in_channels") is not None:
-            return None
-        return unet.get("context_dim")
+
+def _context_width(model: ModelPatcher) -> int | None:
+    """Return the width of a cross-attention token, or None if the denoiser is of another family."""
+    config = unet_config(model)
+    if config.get("image_model") is not None or config.get("adm_in_channels") is not None:
+        return None
+    return config.get("context_dim")
 
 
 def _tokens(embeddings: Embeddings, rows: Matrix, strength: float, width: int) -> torch.Tensor:
-    """Context [items, SLOTS, width]: the weighted embeddings of each row, then zero tokens."""
+    """Return the context [items, SLOTS, width]: the weighted embeddings of each row, then zero tokens."""
     if not embeddings.encoded:
         return torch.zeros(len(rows), SLOTS, width)
     return weighted_slots(torch.stack(embeddings.vectors), rows, SLOTS) * strength
 
 
-def _options_of(conditioning: Any) -> list[dict[str, Any]]:
-    """What each entry of a CONDITIONING says besides its text; one empty entry where none is connected."""
+def _options_of(conditioning: Conditioning | None) -> list[dict[str, Any]]:
+    """Return the options of each entry of a CONDITIONING without its text; one empty dict if none is connected."""
     return [options.copy() for _, options in conditioning] if conditioning else [{}]
 
 

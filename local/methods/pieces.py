@@ -1,4 +1,4 @@
-"""Regions and spans for methods whose whole conditioning is the mix: one conditioning entry where and when it differs."""
+"""Regions and spans: cutting space and time into pieces, each of which becomes a conditioning entry of its own."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from ...mixing.weights import Matrix
 
 MAX_REGIONS = 5
 BOUNDARY = 1e-6
-"""A later span begins this much behind an earlier one's end, so that no step falls into both."""
+"""A later span begins this much after the end of an earlier one, so that no step belongs to both."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One part of space and time with its own rows of weights; `options` are ComfyUI's for a conditioning entry."""
+    """One part of space and time with its own rows of weights; `options` limit a conditioning entry to that part."""
 
     rows: Matrix
     options: dict[str, Any]
 
 
 def pieces_of(ingredients: Sequence[Ingredient], rows: Matrix) -> list[Piece]:
-    """The parts into which the regions and spans of `ingredients` cut the output [H, W] and the sampling 0 to 1.
+    """Return the pieces into which regions and spans cut the output [H, W] and the sampling, 0 to 1.
 
-    Inside a part every ingredient either acts with its weight in `rows` [items, ingredients] or not at all. With regions
-    r_k the parts are the products of r_k or 1 - r_k: they add up to 1 everywhere, so soft edges blend what lies on both
-    sides, and a region of ones is no region. A part whose mask is 0 everywhere is left out.
-    Raises InputError for more than MAX_REGIONS different regions.
+    In a piece each ingredient either acts with its weight in `rows` [items, ingredients] or does not act. With regions r_k
+    the masks of the pieces are the products of r_k or 1 - r_k. They add up to 1 everywhere, so soft edges blend both sides,
+    and a region of ones equals no region. Pieces whose mask is 0 everywhere are left out.
+    Raise InputError for more than MAX_REGIONS different regions.
     """
     pieces = []
     for start, end in _intervals(ingredients):
-        awake = [i.start <= start and end <= i.end for i in ingredients]
-        for active, mask in _areas([i if on else None for i, on in zip(ingredients, awake, strict=True)]):
+        acting = [i if i.start <= start and end <= i.end else None for i in ingredients]
+        for active, mask in _areas(acting):
             options: dict[str, Any] = {}
             if mask is not None:
                 options.update(mask=mask[None], mask_strength=1.0, set_area_to_bounds=False)
@@ -53,10 +53,10 @@ def pieces_of(ingredients: Sequence[Ingredient], rows: Matrix) -> list[Piece]:
 
 
 def within(given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Options of a conditioning entry that acts where and when both `given` and a piece's `options` say; None for never.
+    """Return the options of a conditioning entry limited to both `given` and a piece's `options`; None if it never acts.
 
-    For methods that keep the entries they are given: masks are multiplied, spans cut. A mask may differ from item to item
-    of the batch: [1 or items, H, W].
+    For methods that keep the entries of the connected conditioning: masks are multiplied, spans intersected. Each item of
+    the batch may have its own mask: [1 or items, H, W].
     """
     both = {**given, **options}
     start = max(given.get("start_percent", 0.0), options.get("start_percent", 0.0))
@@ -80,10 +80,13 @@ def _intervals(ingredients: Sequence[Ingredient]) -> list[tuple[float, float]]:
 
 
 def _areas(ingredients: Sequence[Ingredient | None]) -> list[tuple[list[bool], torch.Tensor | None]]:
-    """(which ingredients act, mask [H, W] or None for everywhere) of each part of space; None is an ingredient asleep."""
+    """Return (which ingredients act, mask [H, W] or None for everywhere) of each part of space.
+
+    An ingredient outside its span is None.
+    """
     regions = {i.region.digest: i.region for i in ingredients if i is not None and i.region is not None}
     if len(regions) > MAX_REGIONS:
-        raise InputError(f"At most {MAX_REGIONS} different regions can be told apart; the mix has {len(regions)}.")
+        raise InputError(f"A mix can have at most {MAX_REGIONS} different regions; this one has {len(regions)}.")
     if not regions:
         return [([i is not None for i in ingredients], None)]
     height = max(region.mask.shape[0] for region in regions.values())
@@ -100,15 +103,4 @@ def _areas(ingredients: Sequence[Ingredient | None]) -> list[tuple[list[bool], t
             None if bool((part == 1.0).all()) else part,
         )
         for inside, part in parts
-    ]
-
-
-def zeroed(conditioning: Any) -> list[list[Any]]:
-    """`conditioning` with zeros for its text, as core's ConditioningZeroOut makes it; what else it carries is kept."""
-    return [
-        [
-            torch.zeros_like(context),
-            {k: torch.zeros_like(v) if k == "pooled_output" and v is not None else v for k, v in options.items()},
-        ]
-        for context, options in conditioning
     ]

@@ -27,7 +27,8 @@ import micro_redux  # noqa: E402
 import micro_unclip  # noqa: E402
 import random_model  # noqa: E402
 import torch  # noqa: E402
-from image_mixer.local import embeds_file, towers  # noqa: E402
+from image_mixer.local import embeds_file  # noqa: E402
+from image_mixer.local.embeddings import Embeddings, Encoded  # noqa: E402
 from image_mixer.mixing.mix import Ingredient, Mix, Picture  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
@@ -41,11 +42,11 @@ def text_tower() -> dict[str, torch.Tensor]:
     return {name: numbers[: torch.Size(shape).numel()].reshape(shape).clone() for name, shape in shapes.items()}
 
 
-def embeddings() -> towers.Embeddings:
+def embeddings() -> Embeddings:
     """Vectors of two pictures."""
     vectors = torch.randn(2, WIDTH, generator=torch.Generator().manual_seed(1))
     pictures = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in range(2))
-    return towers.Embeddings(Mix(pictures, ((1.0, 1.0),)), tuple(towers.Encoded(vector) for vector in vectors))
+    return Embeddings(Mix(pictures, ((1.0, 1.0),)), tuple(Encoded(vector) for vector in vectors))
 
 
 FOLDERS = ("checkpoints", "text_encoders", "clip_vision", "ipadapter")

@@ -1,4 +1,4 @@
-"""Bad input gets one line before anything is sampled, and nothing below the pack's own errors comes out."""
+"""Bad input raises one of the pack's own errors, in one line, before anything is sampled."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ("no text tower", {"prompt": "a cat"}, {"clip": None}, {}, "connect clip "),
     ("no text tower for the negative", {"negative_prompt": "fog"}, {"clip": None}, {}, "connect clip "),
     ("an adapter", {}, {"adapter": object()}, {"method": "image mixer"}, "takes no adapter"),
-    ("no such method", {}, {}, {"method": "collage"}, "no method 'collage'"),
+    ("no such method", {}, {}, {"method": "collage"}, "Unknown method 'collage'"),
     (
         "a negative region",
         {},
@@ -169,9 +169,9 @@ def test_a_region_of_another_size_is_resized(micro_models: micro.MicroModels) ->
 
 
 def test_weights_given_to_apply_must_match(micro_models: micro.MicroModels) -> None:
-    embeddings = engine.embed_all(mix_of(1.0, 1.0), None, micro_models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(mix_of(1.0, 1.0), engine.Encoders(micro_models.clip_vision))
     with pytest.raises(InputError, match="3 numbers for 2 ingredients"):
-        engine.apply(micro_models.model, None, None, embeddings, ((1.0, 1.0, 1.0),), None, "auto", 1.0)
+        engine.apply(engine.Target(micro_models.model), embeddings, weights=((1.0, 1.0, 1.0),))
 
 
 def test_nan_never_passes() -> None:
@@ -185,7 +185,9 @@ def test_nan_never_passes() -> None:
 def embeddings_of(micro_models: micro.MicroModels) -> Any:
     region = Ingredient("image", picture(1).content, images.region(torch.eye(4)), 0.25, 0.75)
     return engine.embed_all(
-        Mix((picture(0), region), ((1.0, 0.5), (0.2, 0.8))), mix_of(0.5), micro_models.clip_vision, None, "centre crop"
+        Mix((picture(0), region), ((1.0, 0.5), (0.2, 0.8))),
+        engine.Encoders(micro_models.clip_vision),
+        negative_mix=mix_of(0.5),
     )
 
 
@@ -200,8 +202,8 @@ def test_embeddings_come_back_as_they_went(micro_models: micro.MicroModels, tmp_
     assert all(torch.equal(a, b) for a, b in zip(loaded.vectors, saved.vectors, strict=True))
     assert torch.equal(loaded.negative.vectors[0], saved.negative.vectors[0])
     assert torch.equal(loaded.blank().penultimate, saved.blank().penultimate)
-    one = engine.apply(micro_models.model, None, None, saved, None, None, "auto", 1.0)[1]
-    two = engine.apply(micro_models.model, None, None, loaded, None, None, "auto", 1.0)[1]
+    one = engine.apply(engine.Target(micro_models.model), saved)[1]
+    two = engine.apply(engine.Target(micro_models.model), loaded)[1]
     assert all(torch.equal(a[0], b[0]) for a, b in zip(one, two, strict=True))
 
 
@@ -224,11 +226,9 @@ def test_embeddings_that_are_not_safetensors(tmp_path: Path) -> None:
 
 def test_embeddings_of_another_tower(micro_models: micro.MicroModels, tmp_path: Path) -> None:
     wide = micro.vision_tower(3, projection_dim=1024)
-    embeds_file.save(engine.embed_all(mix_of(1.0), None, wide, None, "centre crop"), tmp_path / "a.safetensors")
+    embeds_file.save(engine.embed_all(mix_of(1.0), engine.Encoders(wide)), tmp_path / "a.safetensors")
     with pytest.raises(EngineError, match="CLIP ViT-H/14"):
-        engine.apply(
-            micro_models.model, None, None, embeds_file.load(tmp_path / "a.safetensors"), None, None, "auto", 1.0
-        )
+        engine.apply(engine.Target(micro_models.model), embeds_file.load(tmp_path / "a.safetensors"))
 
 
 JSON = st.recursive(

@@ -49,7 +49,7 @@ def models(micro_models: Any, tmp_path_factory: pytest.TempPathFactory) -> engin
 
 
 def controlled(conditioning: tuple[Any, Any], net: Any, strength: float = 1.0) -> tuple[Any, Any]:
-    """Both conditionings behind core's Apply ControlNet."""
+    """Return both conditionings after core's Apply ControlNet."""
     made: tuple[Any, Any] = nodes.ControlNetApplyAdvanced().apply_controlnet(
         *conditioning, net, HINT, strength, 0.0, 1.0
     )
@@ -57,7 +57,7 @@ def controlled(conditioning: tuple[Any, Any], net: Any, strength: float = 1.0) -
 
 
 def residuals_of(model: Any, *conditioning: Any) -> list[torch.Tensor]:
-    """What the denoiser gets from ControlNets in one step."""
+    """Return what the denoiser receives from ControlNets in one step."""
     seen: list[torch.Tensor] = []
 
     def look(executor: Any, *given: Any, **more: Any) -> Any:
@@ -83,7 +83,7 @@ def test_both_act(models: engine.Models, control_net: Any, combine: str, behind:
     control_alone = once(models.model, *controlled(texts(models), control_net))
     assert not near(made, control_alone, 10 * NEAR)
     assert not near(made, once(*applied(models, embeddings, models.model, *texts(models), combine)), 10 * NEAR)
-    # The ControlNet has no adapter of its own: it answers as if there were no mix.
+    # The adapter does not act on the ControlNet, whose output is the same without a mix.
     expected = residuals_of(models.model, *controlled(texts(models), control_net))
     found = residuals_of(*both)
     assert len(found) == len(expected) > 4
@@ -105,7 +105,7 @@ def test_an_item_of_a_batch_is_its_run_alone(models: engine.Models, control_net:
     behind = controlled(texts(models), control_net)
 
     def of(rows: Any, items: int) -> torch.Tensor:
-        embeddings = engine.embed_all(mix_of(rows=rows), None, models.clip_vision, None, "centre crop")
+        embeddings = engine.embed_all(mix_of(rows=rows), engine.Encoders(models.clip_vision))
         return forward(models, embeddings, combine, items, positive=behind[0], negative=behind[1])
 
     together, first, second = of(rows, 2), of(rows[:1], 2)[:1], of(rows[1:], 2)[1:]

@@ -1,4 +1,4 @@
-"""The demo model means what it should: a break in the meaning of towers, method or sampling shows here."""
+"""The demo model makes what it is asked for: a change in the meaning of towers, method or sampling shows here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def judge() -> Any:
 
 
 def pair(number: int) -> tuple[torch.Tensor, scenes.Scenes, scenes.Scenes]:
-    """Two pictures [2, 3, 64, 64] that differ in all factors, and what they show."""
+    """Return two pictures [2, 3, 64, 64] that differ in all factors, and what they show."""
     a, b = figures.pairs(COMBINATIONS, number + 1)
     a, b = a[slice(number, number + 1)], b[slice(number, number + 1)]
     return torch.cat([scenes.draw(a), scenes.draw(b)]), a, b

@@ -1,4 +1,4 @@
-"""Guidance-distilled models (Flux dev and its like): the recipe's guidance scale is their input, and cfg is 1."""
+"""Guidance-distilled models (Flux dev, for example): the recipe's guidance scale is their input, and cfg is 1."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ import micro_flux
 import pytest
 import torch
 from image_mixer.local import engine, sampling
-from image_mixer.local.methods import Limits, Request
+from image_mixer.local.conditioning import Conditioned
+from image_mixer.local.methods import Limits, Needs, Request, Settings
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
 
 
 class AsText:
-    """A method that leaves the model to its prompt."""
+    """A method that changes nothing."""
 
     name = "as text"
     limits = Limits(None, 0.0, 5.0, texts=False, regions=False, spans=False)
-    towers = frozenset({"latent"})
+    settings = Settings
     prompt_is_ingredient = False
 
-    def check_settings(self, settings: Any) -> None: ...
+    def needs(self, settings: Settings) -> Needs:
+        return Needs(vae=True, pictures_in_prompt=True)
 
     def check_model(self, model: Any, adapter: Any) -> list[str]:
         return []
 
-    def check_vectors(self, model: Any, embeddings: Any, adapter: Any = None) -> None: ...
+    def check_embeddings(self, embeddings: Any, model: Any, adapter: Any) -> None: ...
 
-    def condition(self, request: Request) -> tuple[Any, Any, Any]:
-        return request.model, request.positive, request.negative
+    def condition(self, request: Request[Settings]) -> Conditioned:
+        return Conditioned(request.target.model, request.target.positive, request.target.negative)
 
 
 class Clip(edit_models.MicroCLIP):
@@ -44,7 +46,7 @@ class Clip(edit_models.MicroCLIP):
 
 
 class Vae:
-    """Fits the model's 16 channels; what it makes is not looked at."""
+    """A VAE with the model's 16 channels; no test looks at its output."""
 
     first_stage_model = torch.nn.Identity()
     patcher = SimpleNamespace(patches={})
@@ -61,7 +63,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(engine, "choose", lambda *_: AsText())
     cfgs: list[float] = []
     sample = sampling.sample
-    monkeypatch.setattr(sampling, "sample", lambda *a, **k: (cfgs.append(a[5].guidance_scale), sample(*a, **k))[1])
+    monkeypatch.setattr(sampling, "sample", lambda *a, **k: (cfgs.append(a[2].guidance_scale), sample(*a, **k))[1])
 
     def run(model: Any, **changes: Any) -> tuple[engine.Result, float]:
         mix = Mix((Ingredient("image", images.picture(torch.zeros(1, 16, 16, 3))),), ((1.0,),))
@@ -79,7 +81,11 @@ def test_a_distilled_model_gets_the_guidance_scale_as_its_input(run: Any) -> Non
         [context, {**options, "guidance": 2.5}] for context, options in Clip().encode_from_tokens_scheduled("a cat")
     ]
     settings = sampling.Settings("euler", "normal", 2, 1.0)
-    alone = sampling.sample(model, text, text, torch.zeros(1, 16, 8, 8), [made.report.images[0].seed], settings)
+    alone = sampling.sample(
+        sampling.Conditioned(model, text, text),
+        sampling.Start(torch.zeros(1, 16, 8, 8), [made.report.images[0].seed]),
+        settings,
+    )
     assert torch.equal(made.latents, alone)
     assert not torch.allclose(made.latents, run(model, guidance_scale=6.0)[0].latents, atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""What method ip-adapter promises, on micro models."""
+"""The promises of method ip-adapter, on micro models."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def test_weight_0_is_absence(models: engine.Models, combine: str) -> None:
 
 
 def test_a_weight_of_0_beside_others_in_a_batch_adds_exactly_nothing(models: engine.Models, combine: str) -> None:
-    """Its values are 0 and its bias minus infinity, so that what it looks like makes no difference at all."""
+    """Its values are 0 and its bias is minus infinity, so the picture's content cannot matter."""
     results = []
     for other in (1, 5):
         embeddings = engine.embed_all(
-            Mix((picture(0), picture(other)), ((1.0, 1.0), (0.8, 0.0))), None, models.clip_vision, None, "centre crop"
+            Mix((picture(0), picture(other)), ((1.0, 1.0), (0.8, 0.0))), engine.Encoders(models.clip_vision)
         )
         results.append(forward(models, embeddings, combine, items=2))
     assert torch.equal(results[0][1], results[1][1])
@@ -112,11 +112,11 @@ def test_outside_its_region_an_image_adds_exactly_nothing(models: engine.Models,
     made = []
     for seed in (1, 5):
         regional = replace(picture(seed), region=Region("left", LEFT))
-        embeddings = engine.embed_all(Mix((regional,), ((1.0,),)), None, models.clip_vision, None, "centre crop")
+        embeddings = engine.embed_all(Mix((regional,), ((1.0,),)), engine.Encoders(models.clip_vision))
         made.append(forward(models, embeddings, combine, guidance=guidance))
     assert torch.equal(made[0][..., 4:], made[1][..., 4:])
     assert not near(made[0][..., :4], made[1][..., :4], 10 * NEAR)
-    everywhere = engine.embed_all(mix_of(0.0), None, models.clip_vision, None, "centre crop")
+    everywhere = engine.embed_all(mix_of(0.0), engine.Encoders(models.clip_vision))
     without = forward(models, everywhere, combine, guidance=guidance)
     assert near(made[0][..., 4:], without[..., 4:], 10 * EXACT)
 
@@ -124,10 +124,10 @@ def test_outside_its_region_an_image_adds_exactly_nothing(models: engine.Models,
 def test_two_regions_are_each_images_own_run(models: engine.Models, combine: str) -> None:
     sides = [Region("left", LEFT), Region("right", 1.0 - LEFT)]
     mix = Mix(tuple(replace(picture(i), region=side) for i, side in enumerate(sides)), ((1.0, 0.6),))
-    made = forward(models, engine.embed_all(mix, None, models.clip_vision, None, "centre crop"), combine)
+    made = forward(models, engine.embed_all(mix, engine.Encoders(models.clip_vision)), combine)
     for index, columns in ((0, slice(0, 4)), (1, slice(4, 8))):
         alone = Mix((picture(index),), ((mix.weights[0][index],),))
-        expected = forward(models, engine.embed_all(alone, None, models.clip_vision, None, "centre crop"), combine)
+        expected = forward(models, engine.embed_all(alone, engine.Encoders(models.clip_vision)), combine)
         assert near(made[..., columns], expected[..., columns], 10 * EXACT)
 
 
@@ -220,11 +220,11 @@ def test_a_profile_acts(models: engine.Models) -> None:
     assert not near(eased, latents_of(recipe_of(mix_of(1.0)), models), 10 * NEAR)
 
 
-# Beside what else ComfyUI does
+# With other features of ComfyUI
 
 
 def test_two_mixes_chained_on_one_model_add_up(models: engine.Models) -> None:
-    """Two Apply Mix, one image each, are one Apply Mix of both as a sum."""
+    """Two Apply Mix with one image each equal one Apply Mix of both in mode sum."""
     first = applied(models, embedded(models, 1.0), models.model, *texts(models), "sum")
     both = applied(models, embedded(models, 0.6, first=1), *first, "sum")
     together = applied(models, embedded(models, 1.0, 0.6), models.model, *texts(models), "sum")
@@ -237,7 +237,7 @@ def test_a_patch_that_is_there_already_still_acts(models: engine.Models, combine
     for layer in image_attention.layers_of(halved.get_model_object("diffusion_model")):
         halved.set_model_attn2_replace(
             lambda q, k, v, options: 0.5 * image_attention.optimized_attention(q, k, v, options["n_heads"]),
-            *layer.place[:2],
+            *layer.id[:2],
         )
     mixed = applied(models, embedded(models, 1.0), halved, *texts(models), combine)
     assert not near(once(*mixed), once(halved, *texts(models)), 10 * NEAR)
@@ -260,7 +260,7 @@ def test_the_same_model_with_other_weights(models: engine.Models, combine: str) 
 def test_each_step_is_one_call_for_positive_and_negative(models: engine.Models, combine: str) -> None:
     sides = [Region("left", LEFT), Region("right", 1.0 - LEFT)]
     plain_mix, two_sides = embedded(models, 1.0, 0.5), tuple(replace(picture(i), region=s) for i, s in enumerate(sides))
-    regional = engine.embed_all(Mix(two_sides, ((1.0, 1.0),)), None, models.clip_vision, None, "centre crop")
+    regional = engine.embed_all(Mix(two_sides, ((1.0, 1.0),)), engine.Encoders(models.clip_vision))
     for embeddings, size in ((plain_mix, 2), (regional, 3)):
         model, positive, negative = applied(models, embeddings, models.model, *texts(models), combine)
         sizes: list[int] = []
@@ -275,7 +275,7 @@ def test_each_step_is_one_call_for_positive_and_negative(models: engine.Models, 
 
 
 def test_regional_prompts_stay_regional(models: engine.Models, combine: str) -> None:
-    """A prompt a side, an image on one: each side is what it would be alone."""
+    """With one prompt per side and an image on one side, each side equals its run alone."""
     cat, avoided = texts(models)
     dog = models.clip.encode_from_tokens_scheduled(models.clip.tokenize("a dog"))
     sides = [
@@ -283,7 +283,7 @@ def test_regional_prompts_stay_regional(models: engine.Models, combine: str) -> 
         for ((text, options),), mask in ((cat, LEFT), (dog, 1.0 - LEFT))
     ]
     image = replace(picture(0), region=Region("left", LEFT))
-    embeddings = engine.embed_all(Mix((image,), ((1.0,),)), None, models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(Mix((image,), ((1.0,),)), engine.Encoders(models.clip_vision))
     both = once(*applied(models, embeddings, models.model, sides[0] + sides[1], avoided, combine))
     left = once(*applied(models, embedded(models, 1.0), models.model, cat, avoided, combine))
     right = once(models.model, dog, avoided)
@@ -292,7 +292,7 @@ def test_regional_prompts_stay_regional(models: engine.Models, combine: str) -> 
 
 
 def test_what_else_the_prompts_carry_stays(models: engine.Models, combine: str) -> None:
-    """A ControlNet, pooled text, an area: all but the mix's own key is as it was, and the given entries are untouched."""
+    """A ControlNet, pooled text, an area: only the mix's own key is added, and the given entries are not changed."""
     text, avoided = texts(models)
     given = [
         [[entry[0], {**entry[1], "control": object(), "area": (4, 4, 0, 0)}] for entry in part]
@@ -318,7 +318,7 @@ def test_a_lora_acts_beside_the_mix(models: engine.Models, combine: str) -> None
 
 
 def test_sampler_custom_advanced_with_every_guider(models: engine.Models, combine: str) -> None:
-    """Basic, CFG and dual CFG guiders run the mix as the engine does."""
+    """Basic, CFG and dual CFG guiders sample the mix as the engine does."""
     from comfy_extras import nodes_custom_sampler as custom
 
     model, positive, negative = applied(models, embedded(models, 1.0, 0.5), models.model, *texts(models), combine)

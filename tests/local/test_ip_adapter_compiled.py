@@ -28,13 +28,13 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> ip_adapter_file.Adapter
 
 @pytest.fixture(autouse=True)
 def attention_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU core's attention asks the system for free memory, which breaks graphs without any patch."""
+    """On a CPU core's attention asks the system for free memory, which breaks graphs even without a patch."""
     for module in (attention, image_attention):
         monkeypatch.setattr(module, "optimized_attention", attention.attention_pytorch)
 
 
 def breaks_of(model: Any, conditionings: list[Any], backend: str) -> tuple[int, list[torch.Tensor]]:
-    """(graph breaks, results) of one compiled model with each conditioning in turn."""
+    """Return (graph breaks, results) of one compiled model with each conditioning in turn."""
     torch._dynamo.reset()
     counters.clear()
     compiled = model.clone()
@@ -52,7 +52,9 @@ def test_compiled_once_it_serves_other_weights_without_graph_breaks(
     text, avoided = (made.clip.encode_from_tokens_scheduled(made.clip.tokenize(t)) for t in ("a cat", ""))
     settings = {"combine": combine}
     runs = [
-        engine.apply(made.model, text, avoided, embedded(made, *weights), None, adapter, "auto", 1.0, settings)
+        engine.apply(
+            engine.Target(made.model, text, avoided, adapter=adapter), embedded(made, *weights), settings=settings
+        )
         for weights in ((1.0, 0.4), (0.2, 0.9))
     ]
     expected = [once(*run) for run in runs]
@@ -67,7 +69,7 @@ def test_a_changed_weight_compiles_nothing_again(micro_models: Any, adapter: Any
     made = micro_models
     text, avoided = (made.clip.encode_from_tokens_scheduled(made.clip.tokenize(t)) for t in ("a cat", ""))
     runs = [
-        engine.apply(made.model, text, avoided, embedded(made, *weights), None, adapter, "auto", 1.0)
+        engine.apply(engine.Target(made.model, text, avoided, adapter=adapter), embedded(made, *weights))
         for weights in ((1.0, 0.4), (0.2, 0.9), (0.7, 0.1))
     ]
     torch._dynamo.reset()

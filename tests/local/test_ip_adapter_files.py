@@ -1,4 +1,4 @@
-"""IP-Adapter files: what is read, what is refused in one line, and what an adapter asks of tower and model."""
+"""IP-Adapter files: which are read, which are refused in one line, and which tower and model an adapter needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import random_model
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from image_mixer.local import embeds_file, engine, ip_adapter_file, sampling, towers
+from image_mixer.local import embeds_file, engine, ip_adapter_file, sampling
+from image_mixer.local.embeddings import Encoded
 from image_mixer.local.methods.ip_adapter import IP_ADAPTER
 from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError, MixError
@@ -61,7 +62,7 @@ def test_both_forms_of_a_file_are_one_adapter(tmp_path: Path, kind: str) -> None
 
 
 def test_layers_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    """The numbers are not padded, so that as text 11 would come before 3."""
+    """The numbers are not padded: sorted as text, 11 would come before 3."""
     groups = micro_adapters.standard(micro.UNET, 64)
     attention = dict(sorted(groups["ip_adapter"].items()))
     assert next(iter(attention)).startswith("1.") and list(attention)[2].startswith("11.")
@@ -200,7 +201,7 @@ def test_hostile_files_end_in_the_packs_own_errors(
         assert "\n" not in str(error)
 
 
-# What it asks of tower and model
+# Which tower and model it needs
 
 
 def generated(adapter: Any, made: micro.MicroModels, mix: Mix | None = None, **changes: Any) -> Any:
@@ -242,32 +243,32 @@ def test_a_wrong_tower_names_the_one_it_needs(
 def test_a_wide_tower_is_named_too(tmp_path: Path, micro_models: micro.MicroModels) -> None:
     adapter = loaded(tmp_path, micro_adapters.standard(micro.UNET, 1280))
     with pytest.raises(
-        EngineError, match=r"bigG/14 \(1280 numbers\); what is connected makes 768, as CLIP ViT-L/14 does"
+        EngineError, match=r"bigG/14 \(1280 numbers\); the connected tower makes 768, as CLIP ViT-L/14 does"
     ):
         generated(adapter, micro_models)
 
 
 def test_embeddings_without_hidden_states_are_refused_by_a_plus_file(tmp_path: Path, micro_models: Any) -> None:
     adapter = loaded(tmp_path, micro_adapters.plus(micro.UNET, 64))
-    embeddings = engine.embed_all(mix_of(1.0), None, micro_models.clip_vision, None, "centre crop")
-    vectors_alone = replace(embeddings, encoded=tuple(towers.Encoded(one.vector) for one in embeddings.encoded))
+    embeddings = engine.embed_all(mix_of(1.0), engine.Encoders(micro_models.clip_vision))
+    vectors_alone = replace(embeddings, encoded=tuple(Encoded(one.vector) for one in embeddings.encoded))
     with pytest.raises(EngineError, match="needs the vision tower"):
-        IP_ADAPTER.check_vectors(micro_models.model, vectors_alone, adapter)
+        IP_ADAPTER.check_embeddings(vectors_alone, micro_models.model, adapter)
 
 
 def test_saved_embeddings_know_what_no_picture_looks_like(tmp_path: Path, micro_models: Any) -> None:
     adapter = loaded(tmp_path, micro_adapters.plus(micro.UNET, 64))
-    embeddings = engine.embed_all(mix_of(1.0), None, micro_models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(mix_of(1.0), engine.Encoders(micro_models.clip_vision))
     embeds_file.save(embeddings, tmp_path / "e.safetensors")
     text = micro_models.clip.encode_from_tokens_scheduled(micro_models.clip.tokenize("a"))
     made = [
-        engine.apply(micro_models.model, text, text, given, None, adapter, "auto", 1.0)[2][0][1]["model_conds"]
+        engine.apply(engine.Target(micro_models.model, text, text, adapter=adapter), given)[2][0][1]["model_conds"]
         for given in (embeddings, embeds_file.load(tmp_path / "e.safetensors"))
     ]
     assert made[0].keys() == made[1].keys()
     assert all(torch.equal(made[0][key].cond, made[1][key].cond) for key in made[0])
     with pytest.raises(EngineError, match="encode the pictures again"):
-        engine.apply(micro_models.model, text, text, replace(embeddings, blank=None), None, adapter, "auto", 1.0)
+        engine.apply(engine.Target(micro_models.model, text, text, adapter=adapter), replace(embeddings, blank=None))
 
 
 def test_a_model_of_another_family_is_refused(tmp_path: Path, micro_models: micro.MicroModels) -> None:
@@ -302,8 +303,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("a text", {"mix": Mix((Ingredient("text", "a cat"),), ((1.0,),))}, "is a text, which ip-adapter does not take"),
     ("too heavy", {"mix": mix_of(3.0), "strength": 2.0}, "weight x strength 6; ip-adapter takes -5 to 5"),
     ("below 0", {"mix": mix_of(1.0, -0.5)}, "A negative weight needs combine set to sum"),
-    ("combine", {"settings": {"combine": "mean"}}, "combine is one of shared, sum, not 'mean'"),
-    ("layers", {"settings": {"layers": "some"}}, "layers is one of all, style"),
+    ("combine", {"settings": {"combine": "mean"}}, "Unknown value 'mean' for combine: choose one of shared, sum."),
+    ("layers", {"settings": {"layers": "some"}}, "Unknown value 'some' for layers: choose one of all, style"),
     ("unknown layout", {"settings": {"layers": "style"}}, "this model has 7 transformers: choose all"),
     ("auto", {"adapter": None, "method": "auto"}, "connect an adapter (Load IP-Adapter)"),
 ]
@@ -323,9 +324,9 @@ def test_one_line_before_sampling(
 
 def test_prompts_are_needed(tmp_path: Path, micro_models: micro.MicroModels) -> None:
     adapter = loaded(tmp_path, micro_adapters.standard(micro.UNET, 768))
-    embeddings = engine.embed_all(mix_of(1.0), None, micro_models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(mix_of(1.0), engine.Encoders(micro_models.clip_vision))
     with pytest.raises(InputError, match="connect positive and negative"):
-        engine.apply(micro_models.model, None, None, embeddings, None, adapter, "ip-adapter", 1.0)
+        engine.apply(engine.Target(micro_models.model, adapter=adapter), embeddings, "ip-adapter")
 
 
 def test_negative_weights_subtract_in_sum(tmp_path: Path, micro_models: micro.MicroModels) -> None:
@@ -333,9 +334,11 @@ def test_negative_weights_subtract_in_sum(tmp_path: Path, micro_models: micro.Mi
     text = micro_models.clip.encode_from_tokens_scheduled(micro_models.clip.tokenize("a"))
     carried = []
     for weight in (0.5, -0.5):
-        embeddings = engine.embed_all(mix_of(weight), None, micro_models.clip_vision, None, "centre crop")
+        embeddings = engine.embed_all(mix_of(weight), engine.Encoders(micro_models.clip_vision))
         settings = {"combine": "sum"}
-        _, positive, _ = engine.apply(micro_models.model, text, text, embeddings, None, adapter, "auto", 1.0, settings)
+        _, positive, _ = engine.apply(
+            engine.Target(micro_models.model, text, text, adapter=adapter), embeddings, settings=settings
+        )
         carried.append(next(iter(positive[0][1]["model_conds"].values())).cond)
     changed = carried[0] != carried[1]
     assert torch.equal(carried[0][changed], -carried[1][changed]) and 0.4 < float(changed.float().mean()) < 0.6

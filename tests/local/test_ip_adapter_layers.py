@@ -12,9 +12,8 @@ import random_model
 import torch
 from image_mixer.local import engine
 from image_mixer.local.methods import image_attention, ip_adapter
+from image_mixer.local.methods.layer_profiles import PROFILES, profile_of
 from image_mixer.tests.support.ip_adapter_scene import adapter_of, mix_of, once
-
-PROFILES = ip_adapter.PROFILES
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +30,27 @@ def sdxl_layout() -> Any:
 def test_every_cross_attention_is_reached(
     request: pytest.FixtureRequest, tmp_path: Path, layout: str, blocks: int, transformers: int
 ) -> None:
-    """As many patches as the layout has cross-attentions, the middle block's too; each ran and changed what came out."""
+    """There is one patch per cross-attention, including the middle block's; each runs and changes the output."""
     model = request.getfixturevalue(layout)
     unet = micro_unets.SD15_LAYOUT if layout == "sd15_layout" else micro_unets.SDXL_LAYOUT
     layers = image_attention.layers_of(model.get_model_object("diffusion_model"))
     assert (len(layers), layers[-1].transformer + 1) == (blocks, transformers)
-    assert sum(layer.place[0] == "middle" for layer in layers) == unet["transformer_depth_middle"]
+    assert sum(layer.id[0] == "middle" for layer in layers) == unet["transformer_depth_middle"]
     adapter = adapter_of(tmp_path, "standard", unet)
     assert len(adapter.widths) == blocks
-    embeddings = engine.embed_all(mix_of(1.0), None, micro.vision_tower(4), None, "centre crop")
+    embeddings = engine.embed_all(mix_of(1.0), engine.Encoders(micro.vision_tower(4)))
     pooled = {"pooled_output": torch.zeros(1, 1280)} if layout == "sdxl_layout" else {}
     text = [[torch.zeros(1, 7, unet["context_dim"]), pooled]]
-    conditioned, positive, negative = engine.apply(model, text, text, embeddings, None, adapter, "auto", 1.0)
+    conditioned, positive, negative = engine.apply(engine.Target(model, text, text, adapter=adapter), embeddings)
     patches = conditioned.model_options["transformer_options"]["patches_replace"]["attn2"]
-    assert set(patches) == {layer.place for layer in layers}
+    assert set(patches) == {layer.id for layer in layers}
     changed = set()
     for place, patch in patches.items():
         patches[place] = lambda q, k, v, options, place=place, patch=patch: _noting(
             changed, place, patch(q, k, v, options), image_attention.optimized_attention(q, k, v, options["n_heads"])
         )
     once(conditioned, positive, negative)
-    assert changed == {layer.place for layer in layers}
+    assert changed == {layer.id for layer in layers}
 
 
 def _noting(changed: set[Any], place: Any, out: torch.Tensor, text_alone: torch.Tensor) -> torch.Tensor:
@@ -63,7 +62,7 @@ def _noting(changed: set[Any], place: Any, out: torch.Tensor, text_alone: torch.
 @pytest.mark.parametrize("profile", PROFILES)
 def test_profiles_reach_the_layers_that_they_name(sd15_layout: Any, profile: str) -> None:
     layers = ip_adapter._layers(sd15_layout)
-    shares = ip_adapter._profile(profile, layers)
+    shares = profile_of(profile, layers)
     begin, found = 0, {}
     for layer in layers:
         found[layer.transformer] = float(shares[begin])
@@ -88,5 +87,5 @@ def test_profiles_reach_the_layers_that_they_name(sd15_layout: Any, profile: str
 def test_sdxls_style_and_composition_are_instantstyles_blocks(sdxl_layout: Any) -> None:
     """Style: the second attention of diffusers' first up block. Composition: the second of its third down block."""
     layers = image_attention.layers_of(sdxl_layout.get_model_object("diffusion_model"))
-    blocks = {layer.transformer: layer.place[:2] for layer in layers}
+    blocks = {layer.transformer: layer.id[:2] for layer in layers}
     assert (blocks[6], blocks[3]) == (("output", 1), ("input", 8))

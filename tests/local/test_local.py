@@ -12,8 +12,9 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from image_mixer.local import engine, sampling, towers
+from image_mixer.local import batches, engine, sampling
 from image_mixer.mixing import images
+from image_mixer.mixing.errors import EngineError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.mixing.recipe import Recipe
 
@@ -46,8 +47,8 @@ def test_one_image_is_encode_apply_ksampler_bit_for_bit(models: engine.Models) -
     import nodes
 
     mix, recipe = mix_of(1.0), recipe_of(mix_of(1.0))
-    embeddings = engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
-    model, positive, negative = engine.apply(models.model, None, None, embeddings, None, None, "auto", 1.0)
+    embeddings = engine.embed_all(mix, engine.Encoders(models.clip_vision))
+    model, positive, negative = engine.apply(engine.Target(models.model), embeddings)
     for sampler in ("euler", "euler_ancestral", "dpmpp_2m_sde", "uni_pc", "ddim"):
         (latent,) = nodes.common_ksampler(
             model, 7, 4, 3.0, sampler, "karras", positive, negative, {"samples": torch.zeros(1, 4, 8, 8)}
@@ -64,8 +65,8 @@ def test_denoise_and_latent_as_in_ksampler(models: engine.Models) -> None:
         "samples": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1)),
         "noise_mask": torch.ones(1, 1, 64, 64).tril(),
     }
-    embeddings = engine.embed_all(mix_of(1.0), None, models.clip_vision, None, "centre crop")
-    model, positive, negative = engine.apply(models.model, None, None, embeddings, None, None, "auto", 1.0)
+    embeddings = engine.embed_all(mix_of(1.0), engine.Encoders(models.clip_vision))
+    model, positive, negative = engine.apply(engine.Target(models.model), embeddings)
     for sampler in ("euler", "ddim"):
         (expected,) = nodes.common_ksampler(
             model, 7, 4, 3.0, sampler, "normal", positive, negative, latent, denoise=0.5
@@ -173,9 +174,9 @@ def test_batches_are_cut_by_the_pixel_budget(models: engine.Models, monkeypatch:
     whole = engine.generate(recipe_of(mix_of(rows=rows)), models, engine.Options())
     sizes: list[int] = []
     sample = sampling.sample
-    monkeypatch.setattr(engine, "PIXELS_PER_BATCH", 2 * 64 * 64)
+    monkeypatch.setattr(batches, "PIXELS_PER_BATCH", 2 * 64 * 64)
     monkeypatch.setattr(
-        sampling, "sample", lambda *args, **kw: (sizes.append(args[3].shape[0]), sample(*args, **kw))[1]
+        sampling, "sample", lambda *args, **kw: (sizes.append(args[1].latent.shape[0]), sample(*args, **kw))[1]
     )
     cut = engine.generate(recipe_of(mix_of(rows=rows)), models, engine.Options())
     assert sizes == [2, 2, 1]
@@ -217,7 +218,7 @@ def test_a_region_of_ones_and_a_span_of_everything_change_nothing(models: engine
 
 
 def test_a_region_acts_where_it_is_white(models: engine.Models) -> None:
-    """One step of a region's half is the run of the ingredient there, and of its absence elsewhere."""
+    """In one step, a region's half equals a run with the ingredient, and the other half a run without it."""
     mask = torch.zeros(8, 8)
     mask[:, :4] = 1.0
     regional = Mix((picture(0), replace(picture(1), region=Region("left", mask))), ((1.0, 1.0),))
@@ -264,7 +265,7 @@ def test_out_of_memory_is_an_engine_error(models: engine.Models, monkeypatch: py
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(sampling, "sample", full)
-    with pytest.raises(towers.EngineError) as caught:
+    with pytest.raises(EngineError) as caught:
         latents_of(recipe_of(mix_of(1.0)), models)
     assert caught.value.cause == "out of memory"
 

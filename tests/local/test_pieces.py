@@ -1,4 +1,4 @@
-"""Where the parts of a mix and an entry's own mask and time range meet."""
+"""Combining a piece of a mix with an entry's own mask and time range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts as text conditioning: what a text tower is asked, what it is shown, and what is kept."""
+"""Prompts as text conditioning: which text and pictures a text encoder receives, and what is cached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from image_mixer.mixing.recipe import Recipe
 
 
 class SeeingCLIP(edit_models.MicroCLIP):
-    """Qwen-Image-Edit's own tokenizer, and an encoder that hands back what it was given."""
+    """Qwen-Image-Edit's own tokenizer, and an encoder that returns its input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def picture(seed: int, height: int = 40, width: int = 64) -> Picture:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two lists of tokens, pictures among them, are equal."""
+    """Return whether two lists of tokens, which may contain pictures, are equal."""
     if torch.is_tensor(one):
         return torch.equal(one, other)
     if isinstance(one, dict):

@@ -1,4 +1,4 @@
-"""Method redux on a micro Flux: diffusers' numbers, exact weights, and what every method must keep."""
+"""Method redux on a micro Flux: diffusers' numbers, exact weights, and the promises of every method."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 import random_model
 import torch
 from comfy.ldm.flux.redux import ReduxImageEncoder
-from image_mixer.local import engine, sampling
+from image_mixer.local import batches, engine, sampling
 from image_mixer.local.methods import choose
 from image_mixer.local.methods.redux import COMBINES, CONCATENATE, KEY, REDUX, SUM
 from image_mixer.local.randomness import starting_noise
@@ -35,14 +35,14 @@ LATENT = (1, 16, 8, 8)
 
 
 class Clip(edit_models.MicroCLIP):
-    """A text tower: another prompt, other numbers."""
+    """A text tower that returns different numbers for different prompts."""
 
     def encode_from_tokens_scheduled(self, tokens: str) -> Any:
         return micro_flux.text(seed=sum(map(ord, tokens)))
 
 
 class Vae:
-    """Sixteen channels; what it makes is not looked at."""
+    """A VAE with 16 channels; no test looks at its output."""
 
     first_stage_model = torch.nn.Identity()
     patcher = SimpleNamespace(patches={})
@@ -90,14 +90,20 @@ def by(combine: str, **settings: Any) -> dict[str, Any]:
 
 
 def applied(models: engine.Models, mix: Mix, text: Any = None, strength: float = 1.0, **settings: Any) -> Any:
-    embeddings = engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(mix, engine.Encoders(models.clip_vision))
     text = text or micro_flux.text()
-    return engine.apply(models.model, text, text, embeddings, None, models.adapter, "redux", strength, settings)
+    return engine.apply(
+        engine.Target(models.model, text, text, adapter=models.adapter),
+        embeddings,
+        "redux",
+        strength,
+        settings=settings,
+    )
 
 
 def sampled(conditioned: Any, steps: int = 2) -> torch.Tensor:
     settings = sampling.Settings("euler", "normal", steps, 1.0)
-    return sampling.sample(*conditioned, torch.zeros(LATENT), [7], settings)
+    return sampling.sample(sampling.Conditioned(*conditioned), sampling.Start(torch.zeros(LATENT), [7]), settings)
 
 
 def with_references(text: Any) -> Any:
@@ -109,7 +115,7 @@ def with_references(text: Any) -> Any:
 each_combine = pytest.mark.parametrize("combine", COMBINES)
 
 
-# The same as elsewhere
+# Equal to other implementations
 
 
 def test_the_encoder_equals_diffusers(models: engine.Models) -> None:
@@ -120,12 +126,12 @@ def test_the_encoder_equals_diffusers(models: engine.Models) -> None:
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.7, -0.2, 1.3)])
 def test_a_forward_and_ten_steps_equal_diffusers(models: engine.Models, weights: tuple[float, ...]) -> None:
-    """Equal weights concatenated, and others summed, behind the text; diffusers' encoder and transformer."""
+    """Equal weights concatenated, and others summed, after the text; with diffusers' encoder and transformer."""
     text, mix = micro_flux.text(), mix_of(*weights)
     combine = CONCATENATE if len(set(weights)) == 1 else SUM
     model, positive, negative = applied(models, mix, text, combine=combine)
     encoder = parity_redux.encoder(models.adapter.model)
-    embeddings = engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(mix, engine.Encoders(models.clip_vision))
     sequences = [encoder(one.last).image_embeds for one in embeddings.encoded]
     if combine == SUM:
         sequences = [sum(w * sequence for w, sequence in zip(weights, sequences, strict=True))]
@@ -184,7 +190,7 @@ def test_weight_0_is_absence(models: engine.Models, combine: str) -> None:
     a, b, c = picture(0), picture(1), picture(2)
     without = latents_of(Mix((a, c), ((0.6, 0.9),)), models, **by(combine))
     assert torch.equal(latents_of(Mix((a, b, c), ((0.6, 0.0, 0.9),)), models, **by(combine)), without)
-    # Behind a key bias in a batch, where another variant needs the picture.
+    # With a key bias, in a batch in which another variant needs the picture.
     rows = latents_of(Mix((a, b, c), ((0.6, 0.0, 0.9), (1.0, 1.0, 1.0))), models, **by(combine))
     assert torch.allclose(rows[:1], without, atol=FORWARD, rtol=0)
 
@@ -236,7 +242,7 @@ def test_a_smaller_grid_keeps_the_means_of_equal_areas(models: engine.Models) ->
     assert torch.allclose(point[0][0][:, 8], whole[0][0][:, 8:].mean(dim=1), atol=1e-6)
 
 
-# Beside other things
+# With other features
 
 
 @each_combine
@@ -248,15 +254,17 @@ def test_with_reference_latents(models: engine.Models, combine: str) -> None:
     absent = Mix((picture(0), picture(1)), ((1.0, 0.0), (1.0, 1.0)))
     model, positive, negative = applied(models, absent, text, combine=combine)
     settings = sampling.Settings("euler", "normal", 2, 1.0)
-    pair = sampling.sample(model, positive, negative, torch.zeros(2, *LATENT[1:]), [7, 7], settings)
+    pair = sampling.sample(
+        sampling.Conditioned(model, positive, negative), sampling.Start(torch.zeros(2, *LATENT[1:]), [7, 7]), settings
+    )
     assert torch.allclose(pair[:1], sampled(applied(models, mix_of(1.0), text, combine=combine)), atol=NEAR, rtol=0)
 
 
 def test_two_mixes_on_one_model(models: engine.Models) -> None:
     first, second = Mix((picture(0),), ((0.5,),)), Mix((picture(1),), ((2.0,),))
     model, positive, negative = applied(models, first)
-    embeddings = engine.embed_all(second, None, models.clip_vision, None, "centre crop")
-    both = engine.apply(model, positive, negative, embeddings, None, models.adapter, "redux", 1.0)
+    embeddings = engine.embed_all(second, engine.Encoders(models.clip_vision))
+    both = engine.apply(engine.Target(model, positive, negative, adapter=models.adapter), embeddings, "redux")
     assert torch.allclose(sampled(both), sampled(applied(models, mix_of(0.5, 2.0))), atol=NEAR, rtol=0)
 
 
@@ -323,7 +331,7 @@ def test_a_compiled_model_makes_the_same_without_graph_breaks(
     from comfy_api.torch_helpers import set_torch_compile_wrapper
     from torch._dynamo.utils import counters
 
-    # What core chooses on a CPU asks the operating system for free memory, which breaks graphs without us too.
+    # On a CPU core's attention asks the system for free memory, which breaks graphs even without a mix.
     monkeypatch.setattr(flux_math, "optimized_attention", attention_pytorch)
 
     def run(model: Any, weights: tuple[float, ...]) -> torch.Tensor:
@@ -350,8 +358,8 @@ def test_auto_takes_it_by_its_adapter(models: engine.Models) -> None:
 
 BAD: list[tuple[str, Mix, dict[str, Any], str]] = [
     ("a text", Mix((Ingredient("text", "a"),), ((1.0,),)), {}, "a text, which redux does not take"),
-    ("a combine", mix_of(1.0), {"settings": {"combine": "max"}}, "redux combines by one of"),
-    ("a grid", mix_of(1.0), {"settings": {"grid": 0}}, "a grid of 1 to 27 tokens a side, not 0"),
+    ("a combine", mix_of(1.0), {"settings": {"combine": "max"}}, "Unknown value 'max' for combine: choose one of concatenate"),
+    ("a grid", mix_of(1.0), {"settings": {"grid": 0}}, "Grid must be a whole number from 1 to 27, not 0."),
     ("no style model", mix_of(1.0), {"adapter": None}, "needs a Redux style model as its adapter"),
     ("another adapter", mix_of(1.0), {"adapter": comfy.sd.StyleModel(torch.nn.Identity())}, "needs a Redux style model"),
     ("a narrow style model", mix_of(1.0), {"adapter": style_model(width=32)}, "tokens of 32 numbers; the model takes 64"),
@@ -383,7 +391,7 @@ def test_one_line_before_sampling(
     models: engine.Models, monkeypatch: pytest.MonkeyPatch, name: str, mix: Mix, changes: dict[str, Any], line: str
 ) -> None:
     monkeypatch.setattr(sampling, "sample", lambda *a, **k: pytest.fail("it sampled"))
-    monkeypatch.setattr(engine, "PIXELS_PER_BATCH", 64 * 64)
+    monkeypatch.setattr(batches, "PIXELS_PER_BATCH", 64 * 64)
     changes = dict(changes)
     settings = changes.pop("settings", {})
     with pytest.raises(MixError) as caught:
@@ -398,12 +406,12 @@ def test_a_model_of_another_family(models: engine.Models, micro_models: Any) -> 
 
 
 def test_conditioning_it_cannot_work_with(models: engine.Models) -> None:
-    embeddings = engine.embed_all(mix_of(1.0), None, models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(mix_of(1.0), engine.Encoders(models.clip_vision))
     with pytest.raises(InputError, match="connect positive"):
-        engine.apply(models.model, None, None, embeddings, None, models.adapter, "redux", 1.0)
+        engine.apply(engine.Target(models.model, adapter=models.adapter), embeddings, "redux")
     masked = [[context, {**options, "attention_mask": torch.ones(1)}] for context, options in micro_flux.text()]
     with pytest.raises(InputError, match="set that to multiply"):
-        engine.apply(models.model, masked, None, embeddings, None, models.adapter, "redux", 1.0)
+        engine.apply(engine.Target(models.model, masked, adapter=models.adapter), embeddings, "redux")
 
 
 def test_equal_weights_of_1_need_no_bias(models: engine.Models) -> None:

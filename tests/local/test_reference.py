@@ -1,4 +1,4 @@
-"""What method reference promises, on micro models of every family that it takes."""
+"""The promises of method reference, on micro models of every family that it supports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import edit_models
 import pytest
 import torch
 from image_mixer.local import engine
-from image_mixer.local.methods import reference
+from image_mixer.local.methods import reference_weights
 from image_mixer.mixing.errors import InputError
 from image_mixer.mixing.mix import Mix, Region
 from image_mixer.tests.support.reference_scene import (
@@ -34,7 +34,7 @@ from image_mixer.tests.support.reference_scene import (
 )
 
 BLOCKS = 2
-"""Blocks of the micro models that look at references: Flux's double and single, two of the others."""
+"""Blocks of the micro models that attend to references: Flux's double and single, two of the others."""
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -43,7 +43,7 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 
 def core_references(model: Any, pictures: Any, conditioning: Any) -> Any:
-    """`conditioning` as core's Set Reference Latent makes it."""
+    """Return `conditioning` as core's Set Reference Latent makes it."""
     from comfy_extras.nodes_edit_model import ReferenceLatent
 
     for encoded in embeddings_of(model, [[1.0] * len(pictures)], pictures).encoded:
@@ -78,7 +78,7 @@ def test_strength_multiplies_weights(model: Any) -> None:
 
 
 def test_a_weight_leads_from_absence_to_the_reference(model: Any) -> None:
-    """Of the last reference, whose absence moves no other."""
+    """For the last reference, whose absence does not move another one."""
     absent, whole = made(model, [[1.0]]), made(model, [[1.0, 1.0]])
     away = [float((made(model, [[1.0, weight]]) - absent).norm()) for weight in (1e-6, 0.2, 0.5, 1.0)]
     assert away[0] < 1e-3 * away[-1] and away == sorted(away)
@@ -95,7 +95,7 @@ def test_variants_of_one_batch_are_their_runs_alone_whatever_their_zeros(model: 
 
 
 def test_a_batch_on_cores_ksampler(model: Any) -> None:
-    """Each item has its own noise there: a batch of different zeros is the batches of one row each, item by item."""
+    """Each item has its own noise: a batch with different zeros equals the batches of one row each, item by item."""
     import nodes
 
     zeros = {"samples": shaped(model, torch.zeros(3, channels_of(model), HEIGHT, WIDTH))}
@@ -169,7 +169,7 @@ def test_a_span_is_absence_outside_it(model: Any) -> None:
 
 
 def test_entries_keep_their_own_masks_and_times(model: Any) -> None:
-    """A prompt for a half of the picture, and one for half of the time, each with the same references."""
+    """One prompt for half of the picture and one for half of the time, each with the same references."""
     mask = torch.zeros(1, HEIGHT, WIDTH)
     mask[..., WIDTH // 2 :] = 1.0
     prompt = [[tokens, {**options, "mask": mask}] for tokens, options in text(model, 30)]
@@ -210,14 +210,14 @@ def test_a_negative_mix_takes_the_place_of_the_mix_in_the_negative(model: Any) -
 
 
 def test_without_a_negative_it_says_nothing(model: Any) -> None:
-    _, _, negative = engine.apply(model, text(model), None, embeddings_of(model, [[1.0]]), None, None, "reference", 1.0)
+    _, _, negative = engine.apply(engine.Target(model, text(model)), embeddings_of(model, [[1.0]]), "reference")
     ((tokens, options),) = negative
     assert not bool(tokens.any()) and not bool(options["pooled_output"].any())
     assert len(options["reference_latents"]) == 1
 
 
 def attend_by(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
-    """Let every family attend by `function`."""
+    """Make every family use `function` for attention."""
     for module, name in (
         ("flux.math", "optimized_attention"),
         ("qwen_image.model", "optimized_attention_masked"),
@@ -228,7 +228,7 @@ def attend_by(monkeypatch: pytest.MonkeyPatch, function: Any) -> None:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor | None]:
-    """The masks that torch's attention is given from now on."""
+    """Return a list that collects the masks that torch's attention receives."""
     masks: list[torch.Tensor | None] = []
 
     @attention.wrap_attn
@@ -270,11 +270,11 @@ def test_a_mask_and_an_override_that_are_there_stay(model: Any) -> None:
     bias = torch.tensor([[[0.5, -1.0]], [[0.0, 2.0]]])
     padded = torch.tensor([[[0, 0, 0, 0.5, -1.0]], [[0, 0, 0, 0.0, 2.0]]])
     for mask in (drawn(2, 5, 5), drawn(2, 2, 5, 5), drawn(2, 2, 1, 5, 5)):
-        total = reference._added(mask, bias, k)
+        total = reference_weights._added(mask, bias, k)
         assert torch.equal(total, mask + (padded[:, None] if mask.ndim == 4 else padded))
     allowed = torch.ones(2, 1, 5, dtype=torch.bool)
     allowed[..., 0] = False
-    total = reference._added(allowed, bias, q)
+    total = reference_weights._added(allowed, bias, q)
     assert bool((total[..., 0] == -torch.inf).all()) and torch.equal(total[..., 1:], padded[..., 1:])
 
 
@@ -313,7 +313,7 @@ def test_the_model_is_left_unchanged_and_one_patch_serves_every_mix(model: Any) 
 def test_compiled_it_is_the_same_with_other_weights_and_without_breaks(
     model: Any, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With torch's attention, as on a GPU: ComfyUI's other one for CPUs opens files to see how much memory is free."""
+    """With torch's attention, as on a GPU: ComfyUI's other one, for CPUs, opens files to find the free memory."""
     from comfy_extras.nodes_torch_compile import TorchCompileModel
 
     attend_by(monkeypatch, attention.attention_pytorch)

@@ -12,9 +12,9 @@ import edit_models
 import numpy
 import pytest
 import torch
-from image_mixer.local import embeds_file, engine, latents, prompts, sampling
+from image_mixer.local import batches, embeds_file, engine, families, latents, prompts, sampling
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.local.methods import choose
-from image_mixer.local.towers import Embeddings, Encoded
 from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError
 from image_mixer.mixing.mix import Ingredient, Mix
@@ -60,7 +60,7 @@ def test_local_gives_each_variant_what_it_would_be_alone(
     sizes: list[int] = []
     sample = sampling.sample
     monkeypatch.setattr(
-        sampling, "sample", lambda *args, **kw: (sizes.append(args[3].shape[0]), sample(*args, **kw))[1]
+        sampling, "sample", lambda *args, **kw: (sizes.append(args[1].latent.shape[0]), sample(*args, **kw))[1]
     )
     rows = ((1.0, 0.4, 0.0), (0.3, 0.9, 0.0), (0.0, 0.7, 1.5))
     batch = generated(models, Mix(PICTURES, rows))
@@ -77,11 +77,11 @@ def test_local_is_encode_apply_ksampler(models: engine.Models) -> None:
     import nodes
 
     mix = Mix(PICTURES[:2], ((0.6, 1.2),))
-    embeddings = engine.embed_all(mix, None, None, None, "centre crop", models.vae, 0.05)
+    embeddings = engine.embed_all(mix, engine.Encoders(vae=models.vae), megapixels=0.05)
     texts = [prompts.conditioning_of(models.clip, words, (), {"guidance": 2.0}) for words in ("a cat", "")]
-    model, positive, negative = engine.apply(models.model, *texts, embeddings, None, None, "reference", 1.0)
+    model, positive, negative = engine.apply(engine.Target(models.model, *texts), embeddings, "reference")
     empty = latents.empty_latent(models.model, 64, 64, 1)
-    cfg = 1.0 if prompts.is_distilled(models.model) else 2.0
+    cfg = 1.0 if families.is_distilled(models.model) else 2.0
     arguments = (7, 2, cfg, "euler", "normal", positive, negative, {"samples": empty})
     (expected,) = nodes.common_ksampler(model, *arguments)
     assert torch.equal(generated(models, mix), expected["samples"])
@@ -104,9 +104,9 @@ def test_other_weights_seeds_and_prompts_run_no_tower_again_and_leave_the_genera
 def test_references_count_as_pixels_of_a_batch(models: engine.Models, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     sample = sampling.sample
-    monkeypatch.setattr(engine, "PIXELS_PER_BATCH", 8 * 64 * 64)
+    monkeypatch.setattr(batches, "PIXELS_PER_BATCH", 8 * 64 * 64)
     monkeypatch.setattr(
-        sampling, "sample", lambda *args, **kw: (sizes.append(args[3].shape[0]), sample(*args, **kw))[1]
+        sampling, "sample", lambda *args, **kw: (sizes.append(args[1].latent.shape[0]), sample(*args, **kw))[1]
     )
     generated(models, Mix(PICTURES[:1], ((1.0,), (0.5,), (0.2,))), {"megapixels": 0.05})
     generated(models, Mix(PICTURES[:1], ((1.0,), (0.5,), (0.2,))), {"megapixels": 0.02 * 2.5})
@@ -142,11 +142,11 @@ def test_the_size_of_a_reference(size: tuple[int, int], megapixels: float, expec
 
 def test_latents_in_an_embeddings_file(tmp_path: Path) -> None:
     vae = edit_models.MicroVAE(video=True)
-    kept = engine.embed_all(Mix(PICTURES[:2], ((1.0, 0.5),)), None, None, None, "centre crop", vae, 0.05)
+    kept = engine.embed_all(Mix(PICTURES[:2], ((1.0, 0.5),)), engine.Encoders(vae=vae), megapixels=0.05)
     embeds_file.save(kept, tmp_path / "a.safetensors")
     again = embeds_file.load(tmp_path / "a.safetensors")
     assert all(torch.equal(one.latent, two.latent) for one, two in zip(kept.encoded, again.encoded, strict=True))
-    other = engine.embed_all(Mix(PICTURES[:2], ((1.0, 0.5),)), None, None, None, "centre crop", vae, 0.1)
+    other = engine.embed_all(Mix(PICTURES[:2], ((1.0, 0.5),)), engine.Encoders(vae=vae), megapixels=0.1)
     assert other.encoded[0].latent.shape != kept.encoded[0].latent.shape, "another size is another latent"
 
 
@@ -168,26 +168,22 @@ def test_messages_before_anything_is_sampled(model: Any, monkeypatch: pytest.Mon
         }
         with pytest.raises(kind, match=line) as caught:
             engine.apply(
-                model,
-                given["positive"],
-                given["negative"],
+                engine.Target(model, given["positive"], given["negative"], adapter=given["adapter"]),
                 embeddings,
-                None,
-                given["adapter"],
                 "reference",
                 given["strength"],
-                given["settings"],
+                settings=given["settings"],
             )
         assert "\n" not in str(caught.value)
 
-    refused("needs a prompt: connect positive", InputError, positive=None)
+    refused("needs text beside the mix: connect positive", InputError, positive=None)
     refused("takes no adapter", EngineError, adapter=object())
-    refused("no placement 'here'", InputError, settings={"placement": "here"})
-    refused("References of 9 megapixels", InputError, settings={"megapixels": 9.0})
+    refused("Unknown value 'here' for placement", InputError, settings={"placement": "here"})
+    refused("Megapixels must be from 0.05 to 4, not 9.0", InputError, settings={"megapixels": 9.0})
     refused("weight x strength 12; reference takes 0 to 10", InputError, embeddings_of(model, [[3.0]]), strength=4.0)
     refused("weight x strength -1", InputError, embeddings_of(model, [[-1.0]]))
     blind = replace(good, encoded=(Encoded(vector=torch.zeros(4)),))
-    refused("through the VAE: connect vae to Encode Mix", EngineError, blind)
+    refused("with the VAE: connect vae to Encode Mix", EngineError, blind)
     other = replace(good, encoded=(Encoded(latent=torch.zeros(1, 4, 8, 8)),))
     refused("makes latents of 4 channels in 2 dimensions; this model needs", EngineError, other)
     words = Embeddings(Mix((Ingredient("text", "a cat"),), ((1.0,),)), (Encoded(),))
@@ -209,8 +205,8 @@ def test_a_model_without_references_is_refused(micro_models: Any) -> None:
 def test_a_placement_that_core_cannot_run_with_flux() -> None:
     model = edit_models.build("flux")
     settings = {"placement": "index_timestep_zero"}
-    with pytest.raises(InputError, match="takes no placement index_timestep_zero"):
-        engine.apply(model, text(model), None, embeddings_of(model, [[1.0]]), None, None, "reference", 1.0, settings)
+    with pytest.raises(InputError, match="does not support the placement index_timestep_zero"):
+        engine.apply(engine.Target(model, text(model)), embeddings_of(model, [[1.0]]), "reference", settings=settings)
 
 
 def test_krea2_needs_a_placement() -> None:
@@ -218,5 +214,5 @@ def test_krea2_needs_a_placement() -> None:
         pytest.skip("this ComfyUI has no Krea2")
     model = edit_models.build("krea2")
     prompt = [[tokens, {}] for tokens, _ in text(model)]
-    with pytest.raises(InputError, match="only where their placement is chosen"):
+    with pytest.raises(InputError, match="only if their placement is chosen"):
         applied(model, embeddings_of(model, [[1.0]]), positive=prompt)

@@ -1,8 +1,7 @@
-"""Towers: preprocessing, the projected text, the check for its projection, and the cache."""
+"""Encoding: preparation of pictures, the projected text, the check for its projection, and reuse from the cache."""
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import micro
 import pytest
 import random_model
 import torch
-from image_mixer.local import towers
+from image_mixer.local.encoders import Encoders, encode
 from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError
 from image_mixer.mixing.mix import Ingredient, Mix
@@ -29,7 +28,7 @@ def one(ingredient: Ingredient) -> Mix:
 
 def test_a_vector_is_cores_projected_embedding(micro_models: Any) -> None:
     square = image(1)
-    vector = towers.encode(one(square), micro_models.clip_vision, None, "centre crop").vectors[0]
+    vector = encode(one(square), Encoders(micro_models.clip_vision), "centre crop").vectors[0]
     core = micro_models.clip_vision.encode_image(square.content.pixels)["image_embeds"][0]
     assert torch.equal(vector, core)
     assert vector.shape == (768,) and vector.dtype == torch.float32
@@ -37,7 +36,7 @@ def test_a_vector_is_cores_projected_embedding(micro_models: Any) -> None:
 
 def test_preparations_differ_for_long_pictures_only(micro_models: Any) -> None:
     def vector(ingredient: Ingredient, how: str) -> torch.Tensor:
-        return towers.encode(one(ingredient), micro_models.clip_vision, None, how).vectors[0]
+        return encode(one(ingredient), Encoders(micro_models.clip_vision), how).vectors[0]
 
     for how in images.PREPARATIONS[1:]:
         assert torch.allclose(vector(image(2), how), vector(image(2), "centre crop"), atol=1e-5)
@@ -46,7 +45,7 @@ def test_preparations_differ_for_long_pictures_only(micro_models: Any) -> None:
 
 def test_text_is_the_projected_pooled_embedding(micro_models: Any) -> None:
     clip = micro_models.clip
-    vector = towers.encode(one(Ingredient("text", "a red cat")), None, clip, "centre crop").vectors[0]
+    vector = encode(one(Ingredient("text", "a red cat")), Encoders(clip=clip), "centre crop").vectors[0]
     inner = clip.cond_stage_model.clip_l
     clip.cond_stage_model.reset_clip_options()
     pooled = inner.encode_token_weights(clip.tokenize("a red cat")["l"])[1]
@@ -72,10 +71,10 @@ def test_a_file_without_projection_is_refused(tmp_path: Path) -> None:
         clip = micro.text_tower(9)
         clip.patcher.cached_patcher_init = (comfy.sd.load_clip, ([str(path)],))
         if projection:
-            towers.encode(one(Ingredient("text", "a cat")), None, clip, "centre crop")
+            encode(one(Ingredient("text", "a cat")), Encoders(clip=clip), "centre crop")
         else:
             with pytest.raises(EngineError, match=r"clip_False\.safetensors has none") as caught:
-                towers.encode(one(Ingredient("text", "a cat")), None, clip, "centre crop")
+                encode(one(Ingredient("text", "a cat")), Encoders(clip=clip), "centre crop")
             assert caught.value.cause == "no tower"
 
 
@@ -85,58 +84,36 @@ def test_a_projection_of_no_file_is_judged_by_its_numbers(numbers: float) -> Non
     weight = clip.cond_stage_model.clip_l.transformer.text_projection.weight
     weight.copy_(torch.randn(weight.shape) * numbers)
     with pytest.raises(EngineError, match="text projection"):
-        towers.encode(one(Ingredient("text", "a cat")), None, clip, "centre crop")
+        encode(one(Ingredient("text", "a cat")), Encoders(clip=clip), "centre crop")
 
 
 def test_a_missing_tower_is_named_before_any_runs(micro_models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(micro_models.clip_vision), "encode_image", lambda *a: pytest.fail("a tower ran"))
     both = Mix((image(77), Ingredient("text", "a cat")), ((1.0, 1.0),))
     with pytest.raises(EngineError, match="connect clip "):
-        towers.encode(both, micro_models.clip_vision, None, "centre crop")
+        encode(both, Encoders(micro_models.clip_vision), "centre crop")
     with pytest.raises(EngineError, match="connect clip_vision"):
-        towers.encode(both, None, micro_models.clip, "centre crop")
+        encode(both, Encoders(clip=micro_models.clip), "centre crop")
     with pytest.raises(InputError, match="does not fetch"):
-        towers.encode(one(Ingredient("url", "https://example.com/a.png")), None, None, "centre crop")
+        encode(one(Ingredient("url", "https://example.com/a.png")), Encoders(), "centre crop")
 
 
 def test_vectors_are_kept_and_given_back() -> None:
     tower, calls = micro.vision_tower(6), []
-    encode = tower.encode_image
-    tower.encode_image = lambda *a, **k: (calls.append(1), encode(*a, **k))[1]
-    first = towers.encode(Mix((image(1), image(2)), ((1.0, 1.0),)), tower, None, "centre crop")
-    again = towers.encode(Mix((image(2), image(1)), ((0.1, 0.3),)), tower, None, "centre crop")
+    encode_image = tower.encode_image
+    tower.encode_image = lambda *a, **k: (calls.append(1), encode_image(*a, **k))[1]
+    first = encode(Mix((image(1), image(2)), ((1.0, 1.0),)), Encoders(tower), "centre crop")
+    again = encode(Mix((image(2), image(1)), ((0.1, 0.3),)), Encoders(tower), "centre crop")
     assert len(calls) == 2
     assert torch.equal(first.vectors[0], again.vectors[1])
-    towers.encode(one(image(1)), tower, None, "pad")
+    encode(one(image(1)), Encoders(tower), "pad")
     assert len(calls) == 3, "another preparation is another vector"
 
 
 def test_a_patched_tower_is_another_tower() -> None:
     tower = micro.vision_tower(6)
-    before = towers.encode(one(image(1)), tower, None, "centre crop").vectors[0]
+    before = encode(one(image(1)), Encoders(tower), "centre crop").vectors[0]
     weight = tower.model.visual_projection.weight
     tower.patcher.add_patches({"visual_projection.weight": (torch.ones_like(weight),)}, 1.0)
-    after = towers.encode(one(image(1)), tower, None, "centre crop").vectors[0]
+    after = encode(one(image(1)), Encoders(tower), "centre crop").vectors[0]
     assert not torch.allclose(before, after)
-
-
-class Tower:
-    """Something that can be referred to weakly."""
-
-
-def test_the_cache_is_bounded_and_drops_the_longest_unused() -> None:
-    cache, tower = towers.Cache(max_bytes=3 * 400), Tower()
-    for name in ("a", "b", "c"):
-        cache.put(tower, (name,), towers.Encoded(torch.zeros(100)))
-    assert cache.get(tower, ("a",)) is not None
-    cache.put(tower, ("d",), towers.Encoded(torch.zeros(100)))
-    assert cache.get(tower, ("b",)) is None
-    assert all(cache.get(tower, (name,)) is not None for name in "acd")
-
-
-def test_the_cache_holds_towers_weakly() -> None:
-    cache, tower = towers.Cache(), Tower()
-    cache.put(tower, ("a",), towers.Encoded(torch.zeros(100)))
-    del tower
-    gc.collect()
-    assert not cache._kept and cache._bytes == 0

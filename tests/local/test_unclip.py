@@ -1,4 +1,4 @@
-"""Method unclip on micro SD2.1-unCLIP l and h and SDXL: what every method must keep, and what it refuses."""
+"""Method unclip on micro SD2.1-unCLIP l and h and SDXL: the promises of every method, and what it refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import micro_unclip
 import numpy
 import pytest
 import torch
-from image_mixer.local import engine, sampling
+from image_mixer.local import batches, engine, sampling
 from image_mixer.local.methods import choose
 from image_mixer.local.methods.unclip import AVERAGE, COMBINES, SPHERICAL, UNCLIP
 from image_mixer.mixing.errors import EngineError, InputError, MixError
@@ -26,7 +26,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 class Clip(edit_models.MicroCLIP):
-    """A text tower: another prompt, other numbers."""
+    """A text tower that returns different numbers for different prompts."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def latents_of(mix: Mix, models: engine.Models, changes: Any = None, **options: 
     return engine.generate(Recipe(mix, **given), models, engine.Options(**options)).latents
 
 
-# What every method keeps
+# The promises of every method
 
 
 @each_kind
@@ -105,7 +105,9 @@ def test_variants_of_one_batch_equal_separate_runs(models: engine.Models, kind: 
 def test_strength_0_and_all_zero_weights_are_the_plain_model_bit_for_bit(models: engine.Models, kind: str) -> None:
     text, negative = (Clip(kind).encode_from_tokens_scheduled(prompt) for prompt in ("a cat", ""))
     settings = sampling.Settings("euler", "normal", 3, 3.0)
-    plain = sampling.sample(models.model, text, negative, torch.zeros(1, 4, 8, 8), [7], settings)
+    plain = sampling.sample(
+        sampling.Conditioned(models.model, text, negative), sampling.Start(torch.zeros(1, 4, 8, 8), [7]), settings
+    )
     assert torch.equal(latents_of(mix_of(1.0, 0.5), models, strength=0.0), plain)
     assert torch.equal(latents_of(mix_of(0.0, 0.0), models), plain)
     rows = latents_of(mix_of(rows=((0.0, 0.0), (1.0, 0.5))), models)
@@ -186,31 +188,37 @@ def test_a_negative_mix_is_what_the_sampling_goes_away_from(models: engine.Model
     plain = latents_of(mix_of(1.0, 0.5), models)
     away = latents_of(mix_of(1.0, 0.5), models, negative_mix=avoided)
     assert not torch.allclose(plain, away, atol=1e-2)
-    embeddings = engine.embed_all(mix_of(1.0, 0.5), avoided, models.clip_vision, None, "centre crop")
+    embeddings = engine.embed_all(mix_of(1.0, 0.5), engine.Encoders(models.clip_vision), negative_mix=avoided)
     text, negative = (Clip(kind).encode_from_tokens_scheduled(prompt) for prompt in ("a cat", ""))
-    model, *conditioned = engine.apply(models.model, text, negative, embeddings, None, None, "auto", 1.0)
+    model, *conditioned = engine.apply(engine.Target(models.model, text, negative), embeddings)
     settings = sampling.Settings("euler", "normal", 3, 3.0)
-    assert torch.equal(sampling.sample(model, *conditioned, torch.zeros(1, 4, 8, 8), [7], settings), away)
+    assert torch.equal(
+        sampling.sample(
+            sampling.Conditioned(model, *conditioned), sampling.Start(torch.zeros(1, 4, 8, 8), [7]), settings
+        ),
+        away,
+    )
 
 
 @each_kind
 def test_two_mixes_on_one_model(models: engine.Models, kind: str) -> None:
-    """The second goes on from the first: at strength 0.5 the model gets the middle of both."""
+    """The second starts from the first: at strength 0.5 the model gets the midpoint of both."""
     first, second = (embeddings_of(part[None], (1.0,)) for part in vectors_of(kind, 2))
     model, positive, negative = applied(models.model, kind, first)
-    both = engine.apply(model, positive, negative, second, None, None, "unclip", 0.5)
+    both = engine.apply(engine.Target(model, positive, negative), second, "unclip", 0.5)
     expected = (vector_in(kind, positive[0]) + vector_in(kind, applied(models.model, kind, second)[1][0])) / 2
     assert torch.allclose(vector_in(kind, both[1][0]), expected, atol=1e-6)
     latent, settings = torch.zeros(1, 4, 8, 8), sampling.Settings("euler", "normal", 2, 3.0)
     one, two = (
-        sampling.sample(*conditioned, latent, [1], settings) for conditioned in ((model, positive, negative), both)
+        sampling.sample(sampling.Conditioned(*conditioned), sampling.Start(latent, [1]), settings)
+        for conditioned in ((model, positive, negative), both)
     )
     assert not torch.allclose(one, two, atol=1e-3)
 
 
 @each_kind
 def test_regional_prompts_and_regional_pictures_meet(models: engine.Models, kind: str) -> None:
-    """A prompt on the left and a picture on the upper half: each quarter is what it would be alone."""
+    """With a prompt on the left and a picture on the upper half, each quarter equals its run alone."""
     left, upper = torch.zeros(8, 8), torch.zeros(8, 8)
     left[:, :4], upper[:4] = 1.0, 1.0
     cat, dog = micro_unclip.text(kind, 10), micro_unclip.text(kind, 11)
@@ -219,9 +227,9 @@ def test_regional_prompts_and_regional_pictures_meet(models: engine.Models, kind
     latent, settings = torch.zeros(1, 4, 8, 8), sampling.Settings("euler", "normal", 1, 1.0)
 
     def made(text: Any, mix: Mix) -> torch.Tensor:
-        embeddings = engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
-        conditioned = engine.apply(models.model, text, text, embeddings, None, None, "unclip", 1.0)
-        return sampling.sample(*conditioned, latent, [7], settings)
+        embeddings = engine.embed_all(mix, engine.Encoders(models.clip_vision))
+        conditioned = engine.apply(engine.Target(models.model, text, text), embeddings, "unclip")
+        return sampling.sample(sampling.Conditioned(*conditioned), sampling.Start(latent, [7]), settings)
 
     whole = made(prompts, regional)
     for text, columns in ((cat, slice(0, 4)), (dog, slice(4, 8))):
@@ -239,7 +247,7 @@ def test_a_compiled_model_makes_the_same_without_graph_breaks(
     from comfy_api.torch_helpers import set_torch_compile_wrapper
     from torch._dynamo.utils import counters
 
-    # What core chooses on a CPU asks the operating system for free memory, which breaks graphs without us too.
+    # On a CPU core's attention asks the system for free memory, which breaks graphs even without a mix.
     monkeypatch.setattr(attention, "optimized_attention", attention.attention_pytorch)
     compiled = models.model.clone()
     torch._dynamo.reset()
@@ -262,9 +270,19 @@ def test_auto_takes_it(models: engine.Models, kind: str) -> None:
 
 BAD: list[tuple[str, Mix, dict[str, Any], str]] = [
     ("a text", Mix((Ingredient("text", "a"),), ((1.0,),)), {}, "a text, which unclip does not take"),
-    ("a combine", mix_of(1.0), {"settings": {"combine": "sum"}}, "unclip combines by one of"),
-    ("noise", mix_of(1.0), {"settings": {"noise_augmentation": 1.5}}, "from 0 to 1, not 1.5"),
-    ("a seed", mix_of(1.0), {"settings": {"noise_seed": -1}}, "The noise seed goes from 0"),
+    (
+        "a combine",
+        mix_of(1.0),
+        {"settings": {"combine": "sum"}},
+        "Unknown value 'sum' for combine: choose one of norm-preserving average",
+    ),
+    (
+        "noise",
+        mix_of(1.0),
+        {"settings": {"noise_augmentation": 1.5}},
+        "Noise augmentation must be from 0 to 1, not 1.5",
+    ),
+    ("a seed", mix_of(1.0), {"settings": {"noise_seed": -1}}, "Noise seed must be a whole number from 0"),
     ("an adapter", mix_of(1.0), {"adapter": object()}, "takes no adapter"),
     ("no text tower", mix_of(1.0), {"clip": None}, "connect clip"),
     ("no vision tower", mix_of(1.0), {"clip_vision": None}, "connect clip_vision"),
@@ -288,7 +306,7 @@ def test_one_line_before_sampling(
     line: str,
 ) -> None:
     monkeypatch.setattr(sampling, "sample", lambda *a, **k: pytest.fail("it sampled"))
-    monkeypatch.setattr(engine, "PIXELS_PER_BATCH", 64 * 64)
+    monkeypatch.setattr(batches, "PIXELS_PER_BATCH", 64 * 64)
     settings = changes.pop("settings", {}) if "settings" in (changes := dict(changes)) else {}
     with pytest.raises(MixError) as caught:
         latents_of(mix, replace(made["h"], **changes), method="unclip", settings=settings)
@@ -311,18 +329,16 @@ def test_a_model_of_another_family(micro_models: Any) -> None:
 def test_conditioning_it_cannot_work_with(made: dict[str, engine.Models]) -> None:
     models, embeddings = made["l"], embeddings_of(vectors_of("l", 1), (1.0,))
     with pytest.raises(InputError, match="connect positive"):
-        engine.apply(models.model, None, None, embeddings, None, None, "unclip", 1.0)
+        engine.apply(engine.Target(models.model), embeddings, "unclip")
     seen = [{"clip_vision_output": None, "strength": 1.0, "noise_augmentation": 0.0}]
     cores = [[context, {**options, "unclip_conditioning": seen}] for context, options in micro_unclip.text("l")]
     with pytest.raises(InputError, match="leave that node out"):
-        engine.apply(models.model, cores, None, embeddings, None, None, "unclip", 1.0)
+        engine.apply(engine.Target(models.model, cores), embeddings, "unclip")
 
 
 def test_without_a_negative_its_text_is_zeros(made: dict[str, engine.Models]) -> None:
     embeddings = embeddings_of(vectors_of("sdxl", 1), (1.0,))
-    _, _, negative = engine.apply(
-        made["sdxl"].model, micro_unclip.text("sdxl"), None, embeddings, None, None, "auto", 1.0
-    )
+    _, _, negative = engine.apply(engine.Target(made["sdxl"].model, micro_unclip.text("sdxl")), embeddings)
     assert not negative[0][0].any() and not negative[0][1]["pooled_output"].any()
 
 

@@ -12,12 +12,12 @@ from diffusers import UNet2DConditionModel
 
 
 def sd15() -> tuple[UNet2DConditionModel, Any]:
-    """(diffusers' UNet, ComfyUI's model) in the micro SD1.5 of the other tests."""
+    """Return (diffusers' UNet, ComfyUI's model) of the other tests' micro SD1.5."""
     return _pair(micro.UNET, {"attention_head_dim": 8, "cross_attention_dim": micro.WIDTH})
 
 
 def sdxl() -> tuple[UNet2DConditionModel, Any]:
-    """(diffusers' UNet, ComfyUI's model) of SDXL's kind in small."""
+    """Return (diffusers' UNet, ComfyUI's model) of a small SDXL."""
     return _pair(
         micro_unets.SDXL,
         {
@@ -37,7 +37,7 @@ def _pair(config: dict[str, Any], options: dict[str, Any]) -> tuple[UNet2DCondit
             down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2, **options,
         )  # fmt: skip
         for parameter in unet.parameters():
-            # Norms and biases as made are ones and zeros, which would hide a wrong place.
+            # Fresh norms and biases are ones and zeros, which would hide a mistake in the order.
             if parameter.ndim == 1:
                 parameter.data += 0.1 * torch.randn(parameter.shape)
     names = comfy.utils.unet_to_diffusers(config)
@@ -46,7 +46,7 @@ def _pair(config: dict[str, Any], options: dict[str, Any]) -> tuple[UNet2DCondit
 
 
 def with_adapters(unet: Any, groups: list[dict[str, Any]], scales: list[float]) -> Any:
-    """`unet` with those adapters in it, at those scales."""
+    """Return `unet` with those adapters loaded at those scales."""
     with torch.inference_mode(False):
         unet._load_ip_adapter_weights(groups, low_cpu_mem_usage=False)
     for processor in unet.attn_processors.values():
@@ -56,7 +56,7 @@ def with_adapters(unet: Any, groups: list[dict[str, Any]], scales: list[float]) 
 
 
 def forward(unet: Any, x: torch.Tensor, step: float, text: torch.Tensor, seen: list[torch.Tensor], **added: Any) -> Any:
-    """diffusers' noise prediction; `seen` [items, images, D] (or [items, images, m, D]) for each adapter."""
+    """Return diffusers' noise prediction; `seen` is [items, images, D] (or [items, images, m, D]) per adapter."""
     return unet(
         x, torch.as_tensor(step), encoder_hidden_states=text, added_cond_kwargs={"image_embeds": seen, **added}
     ).sample

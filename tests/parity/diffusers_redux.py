@@ -13,7 +13,7 @@ from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 
 
 def transformer(seed: int = 1) -> FluxTransformer2DModel:
-    """The same transformer as `micro_flux.build(seed)`, of diffusers' classes."""
+    """Return the transformer of `micro_flux.build(seed)` in diffusers' classes."""
     config = micro_flux.FLUX
     other = FluxTransformer2DModel(
         patch_size=1,
@@ -43,26 +43,26 @@ def _part(state: dict[str, torch.Tensor], name: Any) -> torch.Tensor:
 
 
 def encoder(ours: Any) -> ReduxImageEncoder:
-    """diffusers' Redux encoder with the weights of core's."""
+    """Return diffusers' Redux encoder with the weights of core's."""
     other = ReduxImageEncoder(ours.redux_dim, ours.redux_down.out_features).eval()
     other.load_state_dict(ours.state_dict())
     return other
 
 
 def packed(x: torch.Tensor) -> torch.Tensor:
-    """Tokens [B, H W / 4, 4 C] of a latent [B, C, H, W]."""
+    """Return the tokens [B, H W / 4, 4 C] of a latent [B, C, H, W]."""
     b, c, h, w = x.shape
     return x.view(b, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5).reshape(b, h * w // 4, 4 * c)
 
 
 def unpacked(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """A latent [B, C, height, width] of its tokens."""
+    """Return the latent [B, C, height, width] of tokens."""
     b, _, c = tokens.shape
     return tokens.view(b, height // 2, width // 2, c // 4, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(b, -1, height, width)
 
 
 def ids(height: int, width: int, first: float = 0.0) -> torch.Tensor:
-    """Places [H W / 4, 3] of a latent's tokens."""
+    """Return the positions [H W / 4, 3] of a latent's tokens."""
     made = torch.zeros(height // 2, width // 2, 3)
     made[..., 0] = first
     made[..., 1] += torch.arange(height // 2)[:, None]
@@ -79,7 +79,7 @@ def euler(
     sigmas: torch.Tensor,
     references: tuple[torch.Tensor, ...] = (),
 ) -> torch.Tensor:
-    """Euler's steps over `sigmas`; `references` are latents beside the noise, each at an index of its own."""
+    """Run Euler's steps over `sigmas`; `references` are latents beside the noise, each at an index of its own."""
     height, width = x.shape[-2:]
     places = [ids(height, width), *(ids(*r.shape[-2:], first=1.0) for r in references)]
     for sigma, following in pairwise(sigmas):

@@ -1,4 +1,4 @@
-"""Diffusers' transformers of random numbers, and the same in ComfyUI, with references and weights given to both."""
+"""Diffusers' transformers with random weights, and the same in ComfyUI; both get the same references and weights."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ GUIDANCE = 2.5
 
 
 def randomised(module: Any, seed: int) -> Any:
-    """`module` with random numbers in everything, norms and biases included."""
+    """Return `module` with all parameters random, norms and biases included."""
     module.load_state_dict(random_model.random_state(module, seed))
     return module.eval()
 
 
 def flux(seed: int = 5) -> tuple[Any, Any]:
-    """(diffusers' transformer, ComfyUI's MODEL) of equal weights; ComfyUI's own loader renames the keys."""
+    """Return (diffusers' transformer, ComfyUI's MODEL) of equal weights; ComfyUI's own loader renames the keys."""
     theirs = randomised(FluxTransformer2DModel(**FLUX), seed)
     return theirs, _loaded(theirs)
 
@@ -40,18 +40,18 @@ def qwen(seed: int = 6) -> tuple[Any, Any]:
 
 
 def _loaded(module: Any) -> Any:
-    # Cloned, because the loader swaps rows of the tensors that it is given.
+    # Cloned, because the loader swaps rows of its tensors in place.
     return comfy.sd.load_diffusion_model_state_dict({k: v.clone() for k, v in module.state_dict().items()})
 
 
 def text(seed: int = 3, tokens: int = 7) -> Any:
-    """A CONDITIONING as a text tower makes it."""
+    """Return a CONDITIONING as a text tower makes it."""
     pooled = drawn(seed + 100, 1, edit_models.POOLED)
     return [[drawn(seed, 1, tokens, edit_models.TEXT), {"pooled_output": pooled, "guidance": GUIDANCE}]]
 
 
 def packed(latent: torch.Tensor) -> torch.Tensor:
-    """Tokens [B, h/2 * w/2, C * 4] of a latent [B, C, (1,) h, w], two by two, in the order of diffusers' pipelines."""
+    """Return the tokens [B, h/2 * w/2, C * 4] of a latent [B, C, (1,) h, w], two by two, in diffusers' order."""
     latent = latent[:, :, 0] if latent.ndim == 5 else latent
     items, channels, height, width = latent.shape
     tiles = latent.view(items, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
@@ -59,14 +59,14 @@ def packed(latent: torch.Tensor) -> torch.Tensor:
 
 
 def unpacked(tokens: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The inverse of `packed`, in the shape of `like`."""
+    """Return the inverse of `packed`, in the shape of `like`."""
     items, channels, (height, width) = like.shape[0], like.shape[1], like.shape[-2:]
     tiles = tokens.view(items, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
     return tiles.reshape(like.shape)
 
 
 def positions(latent: torch.Tensor, index: int = 0, down: int = 0, right: int = 0) -> torch.Tensor:
-    """Flux's ids [tokens, 3] of a latent: which picture, and where its tokens lie."""
+    """Return Flux's ids [tokens, 3] of a latent: the picture's index, and its tokens' positions."""
     rows, columns = latent.shape[-2] // 2, latent.shape[-1] // 2
     ids = torch.zeros(rows, columns, 3)
     ids[..., 0] = index
@@ -78,7 +78,7 @@ def positions(latent: torch.Tensor, index: int = 0, down: int = 0, right: int = 
 def flux_velocity(
     theirs: Any, noisy: torch.Tensor, sigma: float, references: list[Any], bias: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """What diffusers' Flux answers for `noisy` with `references` [(latent, ids)] behind it, as Kontext's pipeline asks it."""
+    """Return the output of diffusers' Flux for `noisy` followed by `references` [(latent, ids)], as in Kontext's pipeline."""
     tokens, pooled = text()[0][0], text()[0][1]["pooled_output"]
     items = len(noisy)
     hidden = torch.cat([packed(noisy), *(packed(latent).expand(items, -1, -1) for latent, _ in references)], 1)
@@ -98,7 +98,7 @@ def flux_velocity(
 def denoised(
     model: Any, positive: Any, noise: torch.Tensor, sigmas: list[float], negative: Any = None, cfg: float = 1.0
 ) -> torch.Tensor:
-    """Where ComfyUI's Euler arrives from `noise`, in the model's own latent space."""
+    """Return the result of ComfyUI's Euler from `noise`, in the model's own latent space."""
     samples = comfy.sample.sample_custom(
         model,
         noise,

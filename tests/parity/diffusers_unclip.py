@@ -12,8 +12,8 @@ import torch
 from diffusers import DDPMScheduler, StableUnCLIPImg2ImgPipeline, UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 from image_mixer.local import engine
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.local.methods.unclip import KEY
-from image_mixer.local.towers import Embeddings, Encoded
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 
@@ -21,7 +21,7 @@ WITH, WITHOUT = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D"), ("DownBlock2D", 
 
 
 def unet(kind: str, seed: int = 1) -> UNet2DConditionModel:
-    """The same UNet as `micro_unclip.build(kind, seed)`, of diffusers' classes."""
+    """Return the UNet of `micro_unclip.build(kind, seed)` in diffusers' classes."""
     config = micro_unclip.UNETS[kind]
     levels = [WITH if depth else WITHOUT for depth in config["transformer_depth"]]
     channels = tuple(config["model_channels"] * mult for mult in config["channel_mult"])
@@ -50,7 +50,10 @@ def unet(kind: str, seed: int = 1) -> UNet2DConditionModel:
 
 
 def noised(augmentor: Any, vector: torch.Tensor, level: int, noise: torch.Tensor) -> torch.Tensor:
-    """[1, 2 D] as diffusers' pipeline makes class labels of an image embedding [1, D], with the augmentor's statistics."""
+    """Return the class labels [1, 2 D] that diffusers' pipeline makes of an image embedding [1, D].
+
+    The statistics are the augmentor's.
+    """
     normalizer = StableUnCLIPImageNormalizer(vector.shape[-1])
     normalizer.mean.data.copy_(augmentor.data_mean)
     normalizer.std.data.copy_(augmentor.data_std)
@@ -62,7 +65,7 @@ def noised(augmentor: Any, vector: torch.Tensor, level: int, noise: torch.Tensor
 
 
 def euler(model: Any, answers: list[Any], x: torch.Tensor, sigmas: torch.Tensor, cfg: float) -> torch.Tensor:
-    """Euler's steps over `sigmas` with diffusers' UNet; `answers` are (x, timestep) -> output, positive and negative."""
+    """Run Euler's steps over `sigmas` with diffusers' UNet; `answers` are (x, timestep) -> output, positive and negative."""
     sampling = model.model.model_sampling
     for sigma, following in pairwise(sigmas):
         at = sigma.expand(x.shape[0])
@@ -74,30 +77,30 @@ def euler(model: Any, answers: list[Any], x: torch.Tensor, sigmas: torch.Tensor,
 
 
 def picture(seed: int) -> Ingredient:
-    """A picture of noise."""
+    """Return a picture of noise."""
     pixels = torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(seed))
     return Ingredient("image", images.picture(pixels))
 
 
 def embeddings_of(vectors: torch.Tensor, *rows: tuple[float, ...]) -> Embeddings:
-    """Embeddings as if a tower had made `vectors` [N, D]."""
+    """Return embeddings as if a tower had made `vectors` [N, D]."""
     return Embeddings(
         Mix(tuple(picture(i) for i in range(len(vectors))), rows), tuple(Encoded(vector) for vector in vectors)
     )
 
 
 def vectors_of(kind: str, count: int = 3) -> torch.Tensor:
-    """Random vectors of the width that `kind` was trained with."""
+    """Return random vectors of the width that `kind` was trained with."""
     return torch.randn(count, micro_unclip.WIDTHS[kind], generator=torch.Generator().manual_seed(9))
 
 
 def applied(model: Any, kind: str, embeddings: Embeddings, strength: float = 1.0, **settings: Any) -> Any:
-    """(model, positive, negative) as Apply Mix gives them."""
+    """Return (model, positive, negative) of Apply Mix."""
     text, negative = micro_unclip.text(kind), micro_unclip.text(kind, 3)
-    return engine.apply(model, text, negative, embeddings, None, None, "unclip", strength, settings)
+    return engine.apply(engine.Target(model, text, negative), embeddings, "unclip", strength, settings=settings)
 
 
 def vector_in(kind: str, entry: Any) -> torch.Tensor:
-    """What the model is given by a conditioning entry."""
+    """Return the vector that a conditioning entry gives the model."""
     vector: torch.Tensor = entry[1]["pooled_output"] if kind == "sdxl" else entry[1]["model_conds"][KEY].cond
     return vector

@@ -1,4 +1,4 @@
-"""Method ip-adapter against diffusers: tiny UNets and adapters of random numbers, float32."""
+"""Method ip-adapter against diffusers: tiny UNets and adapters with random weights, float32."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 from image_mixer.local import ip_adapter_file
+from image_mixer.local.conditioning import Target
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.local.methods.base import Request
-from image_mixer.local.methods.ip_adapter import IP_ADAPTER
-from image_mixer.local.towers import Embeddings, Encoded
+from image_mixer.local.methods.ip_adapter import IP_ADAPTER, IPAdapterSettings
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 from image_mixer.tests.parity import diffusers_ip_adapter as parity
 from safetensors.torch import save_file
@@ -36,7 +37,7 @@ def embeddings_of(encoded: list[Encoded], rows: Any, negative: Embeddings | None
 
 
 class Case:
-    """A pair of UNets with what both get: text, pooled text, latent."""
+    """A pair of UNets, and the inputs of both: text, pooled text, latent."""
 
     def __init__(self, family: str) -> None:
         self.unet, self.model = parity.sdxl() if family == "sdxl" else parity.sd15()
@@ -57,17 +58,14 @@ class Case:
 
     def conditioned(self, adapter: Any, embeddings: Embeddings, **settings: Any) -> tuple[Any, Any, Any]:
         negative = embeddings.negative.mix.weights if embeddings.negative else ((),)
+        target = Target(self.model, [[self.text, dict(self.options)]], [[self.avoided, dict(self.options)]], adapter)
         return IP_ADAPTER.condition(
-            Request(
-                self.model, embeddings, embeddings.mix.weights, negative,
-                positive=[[self.text, dict(self.options)]], negative=[[self.avoided, dict(self.options)]],
-                adapter=adapter, settings=settings,
-            )
-        )  # fmt: skip
+            Request(target, embeddings, embeddings.mix.weights, IPAdapterSettings.parse(settings), negative)
+        )
 
 
 def predicted(model: Any, conditioning: Any, x: torch.Tensor, step: int) -> torch.Tensor:
-    """The noise that ComfyUI's sampling predicts of `x`, as diffusers scales it, at a timestep."""
+    """Return the noise that ComfyUI's sampling predicts for `x`, scaled as in diffusers, at a timestep."""
     sigma = float(model.get_model_object("model_sampling").sigmas[step])
     scaled = x * (1 + sigma**2) ** 0.5
     seen: list[torch.Tensor] = []
@@ -141,7 +139,7 @@ def test_equal_weights_as_shared_are_the_images_concatenated(case: Case, tmp_pat
 
 
 def test_a_weight_in_shared_is_so_many_copies(case: Case, tmp_path: Path) -> None:
-    """Weights 3 and 1: as if the first image were there three times."""
+    """Weights 3 and 1 equal the first image given three times."""
     groups = micro_adapters.standard(case.config, WIDTH)
     vectors = [random(5 + i, WIDTH) for i in range(2)]
     embeddings = embeddings_of([Encoded(v) for v in vectors], ((0.9, 0.3),))

@@ -8,7 +8,7 @@ import micro
 import pytest
 import torch
 from image_mixer.local import engine, sampling
-from image_mixer.local.towers import encode
+from image_mixer.local.encoders import Encoders, encode
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
@@ -23,13 +23,13 @@ def lambda_like() -> micro.MicroModels:
 
 
 def original_alphas() -> torch.Tensor:
-    """The alphas_cumprod of Stable Diffusion 1: betas linear in their square root from 0.00085 to 0.012."""
+    """Return alphas_cumprod of Stable Diffusion 1: betas linear in their square root from 0.00085 to 0.012."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     return torch.cumprod(1.0 - betas, dim=0)
 
 
 def original_ddim(predict, noise: torch.Tensor, steps: int, guidance: float) -> torch.Tensor:
-    """CompVis' DDIM with eta 0: timesteps 1, 1 + 1000 // S, …, the noisiest left out as in Lambda's code."""
+    """Run CompVis' DDIM with eta 0: timesteps 1, 1 + 1000 // S, …, without the noisiest, as in Lambda's code."""
     alphas = original_alphas()
     timesteps = [t + 1 for t in range(0, 1000, 1000 // steps)]
     previous = [alphas[0], *(alphas[t] for t in timesteps[:-1])]
@@ -51,7 +51,8 @@ def test_thirty_steps_as_the_original(lambda_like, steps: int) -> None:
     unet = lambda_like.model.model.diffusion_model
 
     tokens = [
-        w * v for w, v in zip(weights, encode(mix, lambda_like.clip_vision, None, "centre crop").vectors, strict=True)
+        w * v
+        for w, v in zip(weights, encode(mix, Encoders(lambda_like.clip_vision), "centre crop").vectors, strict=True)
     ]
     context = torch.stack([*tokens, torch.zeros(768), torch.zeros(768)])[None]
 
@@ -74,7 +75,7 @@ def test_thirty_steps_as_the_original(lambda_like, steps: int) -> None:
 
 
 def test_the_schedule_matters(lambda_like) -> None:
-    """Core's own ddim is far from the original at 30 steps: the named choice is not decoration."""
+    """Core's own ddim differs a lot from the original at 30 steps, so the separate sampler is needed."""
     mix = Mix(
         (Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(1)))),),
         ((1.0,),),

@@ -1,4 +1,4 @@
-"""Method reference against diffusers, float32: a forward to 1e-5 and ten steps to 1e-4."""
+"""Method reference against diffusers, float32: one forward within 1e-5 and ten steps within 1e-4."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from image_mixer.local import engine
-from image_mixer.local.towers import Embeddings, Encoded
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 
 diffusers = pytest.importorskip("diffusers")
@@ -28,9 +28,7 @@ def embeddings_of(latents: list[torch.Tensor], *rows: tuple[float, ...]) -> Embe
 
 
 def conditioned(model: Any, latents: list[torch.Tensor], *rows: tuple[float, ...], **settings: Any) -> Any:
-    return engine.apply(model, parity.text(), None, embeddings_of(latents, *rows), None, None, "auto", 1.0, settings)[
-        :2
-    ]
+    return engine.apply(engine.Target(model, parity.text()), embeddings_of(latents, *rows), settings=settings)[:2]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,7 @@ def flux() -> Any:
 
 
 def placed(model: Any, latents: list[torch.Tensor]) -> list[Any]:
-    """Latents as the model sees them, the first where Kontext's pipeline puts it and each later one beside the others."""
+    """Return latents as the model sees them: the first at Kontext's position, each later one beside the others."""
     found, down, right = [], 0, 0
     for latent in latents:
         below = latent.shape[-2] + down <= latent.shape[-1] + right

@@ -1,4 +1,4 @@
-"""Method unclip beside diffusers' UNets and image noising, and beside core's own unCLIP conditioning."""
+"""Method unclip against diffusers' UNets and image noising, and against core's own unCLIP conditioning."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ import comfy.samplers
 import micro
 import micro_adapters
 import torch
-from image_mixer.local import engine, ip_adapter_file, towers
+from image_mixer.local import engine, ip_adapter_file
+from image_mixer.local.embeddings import Embeddings
 from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
@@ -68,7 +69,7 @@ def near(one: torch.Tensor, other: torch.Tensor, by: float = NEAR) -> bool:
 
 def forward(
     models: engine.Models,
-    embeddings: towers.Embeddings,
+    embeddings: Embeddings,
     combine: str,
     items: int = 1,
     guidance: float = 3.0,
@@ -77,10 +78,12 @@ def forward(
     """What one forward of ComfyUI's guided sampling gives at the noisiest sigma."""
     text, avoided = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
     settings = {"combine": combine, **more.pop("settings", {})}
+    target = engine.Target(
+        more.pop("model", models.model), more.pop("positive", text), more.pop("negative", avoided), models.adapter
+    )
     model, positive, negative = engine.apply(
-        more.pop("model", models.model), more.pop("positive", text), more.pop("negative", avoided), embeddings, None,
-        models.adapter, "ip-adapter", more.pop("strength", 1.0), settings,
-    )  # fmt: skip
+        target, embeddings, "ip-adapter", more.pop("strength", 1.0), settings=settings
+    )
     return once(model, positive, negative, items, guidance)
 
 
@@ -100,9 +103,9 @@ def once(model: Any, positive: Any, negative: Any, items: int = 1, guidance: flo
     return seen[0]
 
 
-def embedded(models: engine.Models, *weights: float, first: int = 0) -> towers.Embeddings:
+def embedded(models: engine.Models, *weights: float, first: int = 0) -> Embeddings:
     mix = Mix(tuple(picture(first + i) for i in range(len(weights))), (weights,))
-    return engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
+    return engine.embed_all(mix, engine.Encoders(models.clip_vision))
 
 
 def texts(models: engine.Models) -> tuple[Any, Any]:
@@ -112,4 +115,4 @@ def texts(models: engine.Models) -> tuple[Any, Any]:
 
 def applied(models: engine.Models, embeddings: Any, model: Any, positive: Any, negative: Any, combine: str) -> Any:
     settings = {"combine": combine}
-    return engine.apply(model, positive, negative, embeddings, None, models.adapter, "auto", 1.0, settings)
+    return engine.apply(engine.Target(model, positive, negative, adapter=models.adapter), embeddings, settings=settings)

@@ -10,7 +10,7 @@ import comfy.samplers
 import edit_models
 import torch
 from image_mixer.local import engine
-from image_mixer.local.towers import Embeddings, Encoded
+from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 
 NEAR = 1e-4
@@ -62,7 +62,7 @@ def applied(
     model: Any, embeddings: Embeddings, strength: float = 1.0, positive: Any = None, negative: Any = None
 ) -> Any:
     return engine.apply(
-        model, positive or text(model), negative or text(model, 8), embeddings, None, None, "auto", strength
+        engine.Target(model, positive or text(model), negative or text(model, 8)), embeddings, strength=strength
     )
 
 
