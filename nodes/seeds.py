@@ -57,7 +57,11 @@ class ImageMixerSeedSequence(io.ComfyNode):
                     tooltip="The first seed; in mode random, the number from which the seeds are drawn.",
                 ),
                 io.Int.Input(
-                    "count", default=4, min=1, max=MAX_COUNT, tooltip="Number of seeds, and so the number of runs."
+                    "count",
+                    default=4,
+                    min=1,
+                    max=MAX_COUNT,
+                    tooltip=f"Number of seeds, and so the number of runs, 1 to {MAX_COUNT}.",
                 ),
                 io.Combo.Input(
                     "mode",

@@ -77,7 +77,7 @@ class ImageMixerBlendWeights(io.ComfyNode):
                     default=9,
                     min=1,
                     max=MAX_VARIANTS,
-                    tooltip="Number of rows, first and last included. 1 makes only the first row.",
+                    tooltip=f"Number of rows, 1 to {MAX_VARIANTS}, first and last included. 1 makes only the first row.",
                 ),
                 io.Combo.Input(
                     "easing",
@@ -110,7 +110,9 @@ class ImageMixerSweepWeights(io.ComfyNode):
             "at random.",
             search_aliases=["grid", "explore", "simplex", "random weights"],
             inputs=[
-                io.Int.Input("ingredients", default=2, min=1, max=100, tooltip="Numbers per row, one per image."),
+                io.Int.Input(
+                    "ingredients", default=2, min=1, max=100, tooltip="Numbers per row, one per image, 1 to 100."
+                ),
                 io.Combo.Input(
                     "pattern",
                     options=list(PATTERNS),
@@ -123,7 +125,7 @@ class ImageMixerSweepWeights(io.ComfyNode):
                     default=9,
                     min=1,
                     max=MAX_VARIANTS,
-                    tooltip="Number of rows. simplex makes the finest grid with at most this many rows; one at a time "
+                    tooltip=f"Number of rows, 1 to {MAX_VARIANTS}. simplex makes the finest grid with at most this many rows; one at a time "
                     "ignores this number.",
                 ),
                 io.Int.Input(
