@@ -125,8 +125,8 @@ class ImageMixerSweepWeights(io.ComfyNode):
                     default=9,
                     min=1,
                     max=MAX_VARIANTS,
-                    tooltip=f"Number of rows, 1 to {MAX_VARIANTS}. simplex makes the finest grid with at most this many rows; one at a time "
-                    "ignores this number.",
+                    tooltip=f"Number of rows, 1 to {MAX_VARIANTS}. simplex makes the finest grid with at most this many rows; "
+                    "one at a time ignores this number.",
                 ),
                 io.Int.Input(
                     "seed",
