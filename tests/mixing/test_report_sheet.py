@@ -84,3 +84,11 @@ def test_columns_and_typed_captions_win() -> None:
     assert len({top for _, top, _, _ in sheet.cells}) == 1
     with pytest.raises(InputError, match="1 captions for 4 images"):
         report_sheet(Run(images(4), [sampled(2, 2)]), typed_captions="a")
+
+
+@pytest.mark.parametrize("text", ["", "x", "[]", "{}", '{"format": "other"}'])
+def test_a_text_that_is_not_a_report_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="not a report"):
+        report_sheet(Run(images(1), [text]))
+    with pytest.raises(InputError, match="not a report"):
+        report_sheet(Run(images(1), [sampled(1, 1)]), Run(images(1), [text]))

@@ -38,7 +38,7 @@ def is_ink(pixels: Tensor) -> Tensor:
 
 
 def columns_and_rows(result: Tensor) -> tuple[int, int]:
-    """How many pictures stand beside each other, and below each other."""
+    """Count the pictures beside each other, and below each other."""
     blue = is_blue(result[0])
     return tuple(int((line.int().diff(prepend=torch.zeros(1)) == 1).sum()) for line in (blue.any(0), blue.any(1)))  # type: ignore[return-value]
 
