@@ -12,8 +12,7 @@ from ..mixing.images import Preparation
 from ..mixing.mix import Mix
 from ..mixing.recipe import Recipe
 from ..mixing.report import to_json
-from .fallback import count as unfinished_runs
-from .fallback import to as hand_over
+from .fallback import hand_over, unfinished_runs
 from .inputs import adapter_input, clip_input, clip_vision_input, negative_mix_input, preparation_input, strength_input
 from .methods import method_input, settings_of, valid
 from .types import MENU, MixRecipe

@@ -66,7 +66,7 @@ def test_images_of_several_sizes_become_one_batch(live: Scene) -> None:
     live.service.state.faults.append(Fault("image", body=_png((128, 64)), skip=1))
     outputs = live.good(remote_graph(recipe={"samples": 2, "seed": 540}))
     assert len(outputs["save"]["images"]) == 2
-    assert "resized to the first's" in " ".join(report_of(outputs)["warnings"])
+    assert "resized to the size of the first" in " ".join(report_of(outputs)["warnings"])
 
 
 def _png(size: tuple[int, int]) -> bytes:

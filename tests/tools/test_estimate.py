@@ -210,7 +210,7 @@ def test_the_page_reckons_with_the_same_cases() -> None:
 @pytest.mark.parametrize("ingredients", range(1, 6))
 @pytest.mark.parametrize("variants", [1, 2, 3, 6, 7, 20, 100])
 def test_sweeps_have_the_rows_that_the_node_makes(ingredients: int, variants: int) -> None:
-    from image_mixer.mixing.weights import PATTERNS, sweep
+    from image_mixer.mixing.sweeps import PATTERNS, sweep
 
     for pattern in PATTERNS:
         assert sweep_rows(pattern, variants, ingredients) == len(sweep(ingredients, pattern, variants))
