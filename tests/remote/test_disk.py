@@ -91,8 +91,8 @@ def scene(folder: Path, service: Service, kind: str, at: int) -> tuple[Engine, D
         busy_seconds=0.05,
         sleep=lambda seconds: time.sleep(seconds / PACE),
     )
-    disk.real, engine._journal._db._db = engine._journal._db._db, disk  # type: ignore[assignment]
-    engine._results.keep = disk.keep(engine._results.keep)  # type: ignore[method-assign]
+    disk.real, engine.journal._db._db = engine.journal._db._db, disk  # type: ignore[assignment]
+    engine.results.keep = disk.keep(engine.results.keep)  # type: ignore[method-assign]
     return engine, disk
 
 

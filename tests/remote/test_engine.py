@@ -264,7 +264,7 @@ def test_interrupt_ends_within_a_second_and_the_next_queue_collects(
     with pytest.raises(RunInterrupted) as caught:
         future.result(5)
     assert time.monotonic() - began < 1.0
-    assert ("next queue" in str(caught.value)) == (phase != "upload")
+    assert ("Queue this graph again" in str(caught.value)) == (phase != "upload")
     time.sleep(1.6)
     assert len(service.state.paid) == (phase != "upload")
     assert len(harness.engine(service.base, tmp_path).run(harness.order()).images) == 1

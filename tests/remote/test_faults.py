@@ -101,7 +101,7 @@ class Scene:
             def accept(*args: Any, **more: Any) -> None:
                 raise StoreError("The journal cannot be written (database or disk is full).")
 
-            engine._journal.accept = accept  # type: ignore[method-assign]
+            engine.journal.accept = accept  # type: ignore[method-assign]
         return engine
 
     def transport(self, call: Call) -> Reply:

@@ -21,8 +21,8 @@ from image_mixer.network.transport import NotSent, Reply
 from image_mixer.remote.endpoints import Timeouts
 from image_mixer.remote.engine import Outcome
 from image_mixer.remote.store.accounts import Accounts
-from image_mixer.tests.remote import desk
-from image_mixer.tests.remote.desk import BASE, BROKEN, FAILED, PLAIN, Fields, Scene, order, png, told
+from image_mixer.tests.remote import harness, scripted_service
+from image_mixer.tests.remote.scripted_service import BASE, BROKEN, FAILED, PLAIN, Fields, Scene, order, png, told
 from PIL import Image
 
 HOUR = 3600.0
@@ -57,48 +57,48 @@ def in_place_or_missing(found: list[Any], wanted: list[Any]) -> bool:
 
 def test_a_job_whose_submit_is_still_under_way_is_not_adopted_by_its_neighbour(scene: Scene) -> None:
     """Variant 1 meets a 500; variant 2's answer takes long, and the list shows its job before the answer is read."""
-    scene.desk.meta = desk.plain_meta
+    scene.service.meta = scripted_service.plain_meta
     looked = threading.Event()
 
     def mix(fields: Fields) -> Reply:
         if fields["init_image_weights"] == "0.5,0.7":
             time.sleep(0.05)
             return BROKEN
-        job = scene.desk.take(fields)
+        job = scene.service.take(fields)
         looked.wait(5)
         time.sleep(0.05)
-        return scene.desk.success(job)
+        return scene.service.success(job)
 
     def listing(rows: list[Fields], body: Fields) -> Reply:
         looked.set()
-        return desk.page_of(rows, body)
+        return scripted_service.page_of(rows, body)
 
-    scene.desk.mix, scene.desk.listing = mix, listing
+    scene.service.mix, scene.service.listing = mix, listing
     found = variants(scene.tried(order(5, weights=SWEEP, when_missing="placeholder")), 5)
     assert in_place_or_missing(found, ["0.5,0.7", "0.3,0.9"]), found
 
 
 def test_a_job_that_a_gateway_made_twice_is_not_adopted_by_the_next_variant(scene: Scene) -> None:
-    scene.desk.meta = desk.plain_meta
+    scene.service.meta = scripted_service.plain_meta
 
     def mix(fields: Fields) -> Reply | None:
         if fields["init_image_weights"] != "0.5,0.7":
             return BROKEN
-        first = scene.desk.take(fields)
-        scene.desk.take(fields)  # a proxy sent the request a second time
+        first = scene.service.take(fields)
+        scene.service.take(fields)  # a proxy sent the request a second time
         return told({"status": "processing", "id": first, "eta": 1})
 
-    scene.desk.mix = mix
+    scene.service.mix = mix
     scene.run(order(5, weights=SWEEP[:1]))
     got = scene.tried(order(5, weights=SWEEP[1:]))
     assert isinstance(got, Exception) or in_place_or_missing(variants(got, 5), ["0.3,0.9"])
 
 
 def test_a_fetch_that_answers_for_another_job_is_not_believed(scene: Scene) -> None:
-    other = scene.desk.take({"seed": 77, "samples": 1, **PLAIN})
-    scene.desk.meta = lambda job: {"seed": job["fields"]["seed"]}
-    scene.desk.fetch = lambda job, body: scene.desk.success(other)
-    scene.endpoint["timeouts"] = replace(desk.TIMES, job=60.0)
+    other = scene.service.take({"seed": 77, "samples": 1, **PLAIN})
+    scene.service.meta = lambda job: {"seed": job["fields"]["seed"]}
+    scene.service.fetch = lambda job, body: scene.service.success(other)
+    scene.endpoint["timeouts"] = replace(scripted_service.TIMES, job=60.0)
     got = scene.tried(order(5))
     assert isinstance(got, Exception) or got.images[0] != png({"seed": 77, **PLAIN})
 
@@ -115,17 +115,17 @@ def test_one_id_for_two_jobs_at_once_is_not_believed_twice(scene: Scene, monkeyp
 
     def mix(fields: Fields) -> Reply:
         with first:
-            scene.desk.take(fields)
-            return told({"status": "processing", "id": min(scene.desk.jobs), "eta": 1})
+            scene.service.take(fields)
+            return told({"status": "processing", "id": min(scene.service.jobs), "eta": 1})
 
     monkeypatch.setattr(Accounts, "accepted_as", accepted_as)
-    scene.desk.mix = mix
+    scene.service.mix = mix
     found = samples(scene.tried(order(5, samples=2, when_missing="placeholder")), 5)
     assert in_place_or_missing(found, [0, 1]), found
 
 
 def test_links_of_a_whole_job_stand_where_their_names_say(scene: Scene) -> None:
-    scene.desk.links = lambda job: scene.desk.own_links(job)[::-1]
+    scene.service.links = lambda job: scene.service.own_links(job)[::-1]
     found = samples(scene.tried(order(5, "four", samples=4)), 5)
     assert found == [0, 1, 2, 3]
 
@@ -136,23 +136,23 @@ def test_a_link_that_is_asked_for_again_is_that_of_the_same_picture(scene: Scene
 
     def links(job: Fields) -> list[str]:
         asked.append(1)
-        made = [scene.desk.hold(job["id"], i, f"{len(asked)}x{job['id']}-{i}.png") for i in range(4)]
+        made = [scene.service.hold(job["id"], i, f"{len(asked)}x{job['id']}-{i}.png") for i in range(4)]
         if len(asked) == 1:
-            del scene.desk.pictures[made[1]]
+            del scene.service.pictures[made[1]]
             return made
         return made[::-1]
 
-    scene.desk.links = links
+    scene.service.links = links
     found = samples(scene.tried(order(5, "four", samples=4, when_missing="placeholder")), 5)
     assert in_place_or_missing(found, [0, 1, 2, 3]), found
 
 
 def test_seeds_that_contradict_the_numbers_of_file_names_count(scene: Scene) -> None:
     """Three of four came, numbered anew from 0, and `meta` names their seeds."""
-    scene.desk.links = lambda job: [
-        scene.desk.hold(job["id"], sample, f"{job['id']}-{name}.png") for name, sample in enumerate((0, 2, 3))
+    scene.service.links = lambda job: [
+        scene.service.hold(job["id"], sample, f"{job['id']}-{name}.png") for name, sample in enumerate((0, 2, 3))
     ]
-    scene.desk.meta = lambda job: {"seed": [5, 7, 8]}
+    scene.service.meta = lambda job: {"seed": [5, 7, 8]}
     got = scene.tried(order(5, "four", samples=4, when_missing="placeholder"))
     assert isinstance(got, Outcome)
     uncertain = [image.uncertain for image in got.report.images]
@@ -166,9 +166,9 @@ def test_a_guess_is_mended_once_all_links_are_known(scene: Scene) -> None:
     def links(job: Fields) -> list[str]:
         asked.append(1)
         which = (1, 2, 3) if len(asked) == 1 else (0, 1, 2, 3)
-        return [scene.desk.hold(job["id"], i, f"{'abcd'[i]}{job['id']}.png") for i in which]
+        return [scene.service.hold(job["id"], i, f"{'abcd'[i]}{job['id']}.png") for i in which]
 
-    scene.desk.links = links
+    scene.service.links = links
     found = samples(scene.tried(order(5, "four", samples=4, when_missing="placeholder")), 5)
     assert len({one for one in found if one is not None}) == sum(one is not None for one in found), found
 
@@ -185,7 +185,7 @@ def test_a_clock_that_was_ahead_does_not_hide_a_taken_job(scene: Scene) -> None:
     scene.run(order(6))
     scene.ahead, scene.later = 2 * HOUR, 700.0
     scene.run(order(7))
-    scene.desk.meta = desk.no_meta
+    scene.service.meta = scripted_service.no_meta
     assert scene.paid_by(order(5)) == 0
 
 
@@ -207,9 +207,9 @@ def test_the_list_of_another_account_clears_nothing(scene: Scene, renamed: bool,
     scene.lost(5)
     scene.key, scene.later = "another-key-0000", 700.0
     if renamed:
-        monkeypatch.setattr(desk.harness, "Credentials", lambda path, keys: _credentials(path, scene.key))
+        monkeypatch.setattr(harness, "Credentials", lambda path, keys: _credentials(path, scene.key))
         scene.endpoint["credential"] = "STUDIO_KEY"
-    scene.hide(*scene.desk.jobs)  # all of them are the other account's
+    scene.hide(*scene.service.jobs)  # all of them are the other account's
     scene.run(order(6))
     assert scene.paid_by(order(5)) == 0
 
@@ -222,11 +222,11 @@ def _credentials(path: Path, key: str) -> Any:
 
 def test_the_longest_job_counts_also_if_a_later_queue_collected_it(scene: Scene) -> None:
     """A job took over 30 minutes, longer than a run waits. So the lost one may well be made after 12 minutes."""
-    scene.endpoint["timeouts"] = replace(desk.TIMES, job=900.0)
-    scene.desk.fetch = lambda job, body: told({"status": "processing", "message": "Try Again", "output": ""})
+    scene.endpoint["timeouts"] = replace(scripted_service.TIMES, job=900.0)
+    scene.service.fetch = lambda job, body: told({"status": "processing", "message": "Try Again", "output": ""})
     scene.tried(order(1))
     scene.later += 1000.0
-    scene.desk.fetch = lambda job, body: None
+    scene.service.fetch = lambda job, body: None
     scene.run(order(1))
     scene.hide(scene.lost(5, listed=False))
     scene.later += 700.0
@@ -255,7 +255,9 @@ def _all_at_once(rows: list[Fields], body: Fields, taken: int) -> Reply:
 
 
 def _one_row_in_another_form(rows: list[Fields], body: Fields, taken: int) -> Reply:
-    return desk.page_of([row if row["id"] != taken else {"request_id": taken, "output": []} for row in rows], body)
+    return scripted_service.page_of(
+        [row if row["id"] != taken else {"request_id": taken, "output": []} for row in rows], body
+    )
 
 
 @pytest.mark.parametrize("listing", [_ten_a_page, _all_at_once, _last_page_is_nought, _one_row_in_another_form])
@@ -263,23 +265,23 @@ def test_a_list_that_was_not_read_whole_clears_nothing(scene: Scene, listing: An
     scene.run(order(1))
     taken = scene.lost(5)
     for _ in range(230 if listing is _all_at_once else 35 if listing is _ten_a_page else 0):
-        scene.desk.take({"seed": 99, "samples": 1, **PLAIN})
+        scene.service.take({"seed": 99, "samples": 1, **PLAIN})
     scene.later = 700.0
     scene.run(order(6))
 
     def listed(rows: list[Fields], body: Fields) -> Reply:
         told_seeds = [
-            row | {"meta": {"seed": scene.desk.jobs[row["id"]]["fields"]["seed"]}} if row["id"] != taken else row
+            row | {"meta": {"seed": scene.service.jobs[row["id"]]["fields"]["seed"]}} if row["id"] != taken else row
             for row in rows
         ]
         return listing(told_seeds, body, taken)
 
-    scene.desk.meta, scene.desk.listing = desk.no_meta, listed
+    scene.service.meta, scene.service.listing = scripted_service.no_meta, listed
     assert scene.paid_by(order(5)) == 0
 
 
 def test_ids_that_are_seen_to_fall_say_nothing_about_age(scene: Scene) -> None:
-    scene.desk.step, scene.desk.meta = -1, desk.no_meta
+    scene.service.step, scene.service.meta = -1, scripted_service.no_meta
     scene.run(order(1))
     scene.lost(5)
     scene.later = 700.0
@@ -294,9 +296,9 @@ def test_a_connection_that_is_refused_shows_no_working_service(scene: Scene) -> 
     def mix(fields: Fields) -> Reply:
         if next(turns) % 2:
             raise NotSent("the connection is refused")
-        return scene.desk.take_and_break(fields)
+        return scene.service.take_and_break(fields)
 
-    scene.desk.mix, scene.desk.meta = mix, desk.no_meta
+    scene.service.mix, scene.service.meta = mix, scripted_service.no_meta
     in_flight = 5
     assert scene.paid_by(order(5, samples=30)) <= in_flight + 1
 
@@ -306,36 +308,36 @@ def test_a_keyboard_interrupt_stops_paying(scene: Scene) -> None:
     here = threading.current_thread()
 
     def interrupted() -> bool:
-        if threading.current_thread() is here and scene.desk.jobs:
+        if threading.current_thread() is here and scene.service.jobs:
             raise KeyboardInterrupt
         return False
 
     def fetch(job: int, body: Fields) -> None:
         time.sleep(0.1)
 
-    scene.desk.fetch = fetch
+    scene.service.fetch = fetch
     with pytest.raises(KeyboardInterrupt):
         scene.engine().run(order(5, samples=12), interrupted=interrupted)
-    paid = len(scene.desk.jobs)
+    paid = len(scene.service.jobs)
     time.sleep(1.0)
-    assert len(scene.desk.jobs) <= paid + 1
+    assert len(scene.service.jobs) <= paid + 1
 
 
 def test_only_a_sentence_about_a_field_says_that_it_is_required(scene: Scene) -> None:
     def mix(fields: Fields) -> Reply:
-        scene.desk.take(fields)
+        scene.service.take(fields)
         return told({"status": "error", "message": "Job queued. Manual review is required."})
 
-    scene.desk.mix, scene.desk.meta = mix, desk.no_meta
+    scene.service.mix, scene.service.meta = mix, scripted_service.no_meta
     assert scene.paid_by(order(5)) + scene.paid_by(order(5)) == 1
 
 
 def test_pay_again_waits_for_an_answer_about_the_earlier_attempt(scene: Scene) -> None:
     """The job failed; asked once more, its service gives no answer at that moment, and would have delivered."""
-    scene.endpoint["timeouts"] = replace(desk.TIMES, job=60.0)
-    scene.desk.fetch = lambda job, body: FAILED
+    scene.endpoint["timeouts"] = replace(scripted_service.TIMES, job=60.0)
+    scene.service.fetch = lambda job, body: FAILED
     scene.tried(order(5))
-    scene.desk.fetch = lambda job, body: Reply(503, {}, b"")
+    scene.service.fetch = lambda job, body: Reply(503, {}, b"")
     assert scene.paid_by(order(5, pay_again=1)) == 0
 
 
@@ -343,11 +345,11 @@ def test_pay_again_waits_for_an_answer_about_the_earlier_attempt(scene: Scene) -
 
 
 def test_what_pay_again_delivered_is_not_trimmed_by_the_same_run(scene: Scene) -> None:
-    scene.desk.fetch = lambda job, body: FAILED if job == 1001 else None
+    scene.service.fetch = lambda job, body: FAILED if job == 1001 else None
     scene.tried(order(5))
     scene.results = 1
     scene.run(order(5, pay_again=1))
-    scene.desk.pictures.clear()
+    scene.service.pictures.clear()
     got = scene.tried(order(5, pay_again=1))
     assert isinstance(got, Outcome), got
 
@@ -355,7 +357,7 @@ def test_what_pay_again_delivered_is_not_trimmed_by_the_same_run(scene: Scene) -
 def test_a_picture_that_was_its_own_link_is_asked_for_again(scene: Scene) -> None:
     file = io.BytesIO()
     Image.frombytes("RGB", (400, 400), random.Random(1).randbytes(480_000)).save(file, "PNG")
-    scene.desk.links = lambda job: ["data:image/png;base64," + base64.b64encode(file.getvalue()).decode()]
+    scene.service.links = lambda job: ["data:image/png;base64," + base64.b64encode(file.getvalue()).decode()]
     scene.run(order(5))
     shutil.rmtree(scene.folder / "results")
     got = scene.tried(order(5))
@@ -367,31 +369,32 @@ def test_an_odd_fetch_address_does_not_lose_the_id_of_a_taken_job(scene: Scene) 
         return Reply(
             200,
             {},
-            b'{"status": "processing", "id": %d, "fetch_result": "http://127.0.0.1/\\ud800"}' % scene.desk.take(fields),
+            b'{"status": "processing", "id": %d, "fetch_result": "http://127.0.0.1/\\ud800"}'
+            % scene.service.take(fields),
         )
 
-    scene.desk.mix = mix
+    scene.service.mix = mix
     got = scene.tried(order(5))
     assert isinstance(got, Outcome), repr(got)
 
 
 def test_a_thin_row_of_the_list_is_asked_for_its_meta(scene: Scene) -> None:
     scene.run(order(1))
-    scene.desk.mix = scene.desk.take_and_break
-    scene.desk.listing = lambda rows, body: desk.page_of([row | {"meta": {}} for row in rows], body)
+    scene.service.mix = scene.service.take_and_break
+    scene.service.listing = lambda rows, body: scripted_service.page_of([row | {"meta": {}} for row in rows], body)
     got = scene.tried(order(5))
     assert isinstance(got, Outcome), got
 
 
 def test_an_answer_without_id_that_says_where_to_fetch_is_followed(scene: Scene) -> None:
-    scene.desk.mix = lambda fields: told(
+    scene.service.mix = lambda fields: told(
         {
             "status": "processing",
             "eta": 1,
-            "fetch_result": f"{BASE}/api/v6/image_editing/fetch/{scene.desk.take(fields)}",
+            "fetch_result": f"{BASE}/api/v6/image_editing/fetch/{scene.service.take(fields)}",
         }
     )
-    scene.desk.meta = desk.no_meta
+    scene.service.meta = scripted_service.no_meta
     got = scene.tried(order(5))
     assert isinstance(got, Outcome), got
 
@@ -404,15 +407,15 @@ def test_an_unknown_outcome_is_not_hidden_by_a_refusal(scene: Scene, when_missin
     """The first job may be paid for; credits then run out. Nothing may fall back, and "nothing was paid" is untrue."""
     scene.endpoint["jobs_in_flight"] = 1
     refused = told({"status": "error", "message": "Insufficient credits"}, 402)
-    scene.desk.meta = desk.no_meta
-    scene.desk.mix = lambda fields: refused if scene.desk.jobs else scene.desk.take_and_break(fields)
+    scene.service.meta = scripted_service.no_meta
+    scene.service.mix = lambda fields: refused if scene.service.jobs else scene.service.take_and_break(fields)
     got = scene.tried(order(5, samples=2, has_fallback=True, when_missing=when_missing))
     assert not isinstance(got, EngineError), got
 
 
 def test_raising_pay_again_pays_also_if_it_was_lowered_before(scene: Scene) -> None:
-    scene.desk.fetch = lambda job, body: FAILED if job == 1001 else None
-    scene.endpoint["timeouts"] = replace(desk.TIMES, job=60.0)
+    scene.service.fetch = lambda job, body: FAILED if job == 1001 else None
+    scene.endpoint["timeouts"] = replace(scripted_service.TIMES, job=60.0)
     scene.tried(order(5, pay_again=3))
     assert "raise pay_again" in str(scene.tried(order(5, pay_again=0)))
     assert scene.paid_by(order(5, pay_again=1)) == 1
@@ -420,7 +423,7 @@ def test_raising_pay_again_pays_also_if_it_was_lowered_before(scene: Scene) -> N
 
 def test_closing_the_journal_is_not_called_damage(scene: Scene) -> None:
     engine = scene.engine()
-    scene.desk.mix = lambda fields: engine.close()
+    scene.service.mix = lambda fields: engine.close()
     with pytest.raises(MixError) as caught:
         engine.run(order(5))
     assert "damaged" not in str(caught.value)
@@ -433,12 +436,12 @@ def test_a_closed_gate_lets_no_job_wait_for_ever(scene: Scene) -> None:
     """A lost job is sent again, meets the second fault in a row, and pay_again was raised: its next attempt waits."""
     scene.endpoint |= {"jobs_in_flight": 2, "timeouts": Timeouts(60.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0)}
     scene.run(order(1))
-    scene.desk.mix = lambda fields: BROKEN
+    scene.service.mix = lambda fields: BROKEN
     scene.tried(order(5))
-    scene.desk.mix = lambda fields: None
+    scene.service.mix = lambda fields: None
     scene.later = 700.0
     scene.run(order(6))
-    scene.desk.mix = lambda fields: BROKEN
+    scene.service.mix = lambda fields: BROKEN
     stop = threading.Event()
     future = scene.engine().start(order(4, samples=2, pay_again=1), interrupted=stop.is_set)
     ended = bool(wait([future], 3).done)
@@ -467,7 +470,7 @@ def test_a_run_that_could_start_no_thread_holds_nothing(scene: Scene, monkeypatc
 def test_expired_uploads_are_renewed_for_every_job_of_a_run(scene: Scene) -> None:
     """Two jobs sent the old addresses; the second refusal is read after the first job has uploaded anew."""
     scene.run(order(1))
-    old, here, first = scene.desk.uploads, threading.Barrier(2, timeout=5), threading.Lock()
+    old, here, first = scene.service.uploads, threading.Barrier(2, timeout=5), threading.Lock()
 
     def mix(fields: Fields) -> Reply | None:
         if any(int(url.rpartition("/")[2][:-4]) > old for url in fields["init_image"]):
@@ -475,11 +478,11 @@ def test_expired_uploads_are_renewed_for_every_job_of_a_run(scene: Scene) -> Non
         here.wait()
         if not first.acquire(blocking=False):
             end = time.monotonic() + 5
-            while scene.desk.uploads < 2 * old and time.monotonic() < end:
+            while scene.service.uploads < 2 * old and time.monotonic() < end:
                 time.sleep(0.005)
             time.sleep(0.1)
         return told({"status": "error", "message": "An init_image cannot be read"}, 400)
 
-    scene.desk.mix = mix
+    scene.service.mix = mix
     got = scene.tried(order(50, samples=2))
     assert isinstance(got, Outcome), got

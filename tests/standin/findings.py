@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from image_mixer.remote.run.proof import marks
-from image_mixer.remote.store.rows import Job
+from image_mixer.remote.store.job_rows import JobRow
 from image_mixer.tests.standin.watched import FULL_PAGE, Page
 from PIL import Image, ImageChops, ImageStat
 
@@ -25,7 +25,7 @@ AT_LEAST, TIMES = 1.0, 2.0
 class Made:
     """A job that was delivered: its row in the journal, and its image."""
 
-    row: Job
+    row: JobRow
     image: bytes
 
 

@@ -29,7 +29,7 @@ from image_mixer.remote.credentials import Credentials  # noqa: E402
 from image_mixer.remote.endpoints import MODELSLAB, STABLE_DIFFUSION_API, Settings, built_in_settings  # noqa: E402
 from image_mixer.remote.engine import Engine, Order  # noqa: E402
 from image_mixer.remote.errors import JOB_FAILED, NotDelivered  # noqa: E402
-from image_mixer.remote.run.kept import delivering  # noqa: E402
+from image_mixer.remote.run.stored_pictures import first_delivery  # noqa: E402
 from image_mixer.remote.store.journal import Journal  # noqa: E402
 from image_mixer.remote.store.results import Results  # noqa: E402
 from image_mixer.tests.standin import findings  # noqa: E402
@@ -152,7 +152,7 @@ def _ask(engine: Engine, journal: Journal, folder: Path, name: str, asked: Asked
         return
     (image,) = outcome.images
     (told,) = outcome.report.details["jobs"]
-    row = delivering(journal.attempts(told["identity"]))
+    row = first_delivery(journal.attempts(told["identity"]))
     assert image is not None and row is not None, "a run that does not raise delivers"
     file = folder / f"{name}.image"
     file.write_bytes(image)

@@ -202,7 +202,7 @@ SUBMIT = (
         "taken, seed drawn by the service",
         (Fault("mix", "reset", taken=True),),
         "unknown",
-        "which may be it",
+        "which may be this job",
         again="unknown",
         order={"seed": -1},
         order_again={"seed": -1},

@@ -116,7 +116,7 @@ SWEEPS = (
         "an id of before, for another request",
         (),
         "unknown",
-        "another one of ours",
+        "another job of yours",
         before="repeats an id",
         again="unknown",
         paid=1,

@@ -72,7 +72,7 @@ def page_of(rows: list[Fields], body: Fields) -> Reply:
     )
 
 
-class Desk:
+class ScriptedService:
     """The service. `mix(fields)`, `fetch(id, body)`, `listing(rows, body)` and `links(job)` may answer in its place."""
 
     def __init__(self) -> None:
@@ -134,17 +134,17 @@ class Desk:
 
 
 class Scene(harness.Clocks):
-    """An engine at a desk, both with clocks that run PACE times as fast."""
+    """An engine on a scripted service, both with clocks that run PACE times as fast."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(PACE)
-        self.folder, self.desk = folder, Desk()
+        self.folder, self.service = folder, ScriptedService()
         self.key, self.results = harness.KEY, 2_000_000_000
         self.endpoint: Fields = {"timeouts": TIMES}
 
     def engine(self) -> Engine:
         settings = replace(harness.endpoints(BASE, **self.endpoint), results_bytes=self.results)
-        return harness.engine(BASE, self.folder, settings, self.key, transport=self.desk, **self.given())
+        return harness.engine(BASE, self.folder, settings, self.key, transport=self.service, **self.given())
 
     def run(self, order: Order) -> Outcome:
         return self.engine().run(order)
@@ -158,26 +158,26 @@ class Scene(harness.Clocks):
 
     def lost(self, seed: int, listed: bool = True) -> int:
         """Pay for a job whose answer is lost; unless `listed`, the account's list lags behind it. Give its id."""
-        self.desk.mix = self.desk.take_and_break
-        meta, self.desk.meta = self.desk.meta, no_meta
-        before = set(self.desk.jobs)
-        listing, self.desk.listing = (
-            self.desk.listing,
+        self.service.mix = self.service.take_and_break
+        meta, self.service.meta = self.service.meta, no_meta
+        before = set(self.service.jobs)
+        listing, self.service.listing = (
+            self.service.listing,
             lambda rows, body: page_of([row for row in rows if row["id"] in before or listed], body),
         )
         assert isinstance(self.tried(order(seed)), Exception)
-        self.desk.mix, self.desk.meta, self.desk.listing = lambda fields: None, meta, listing
-        return next(job for job in self.desk.jobs if job not in before)
+        self.service.mix, self.service.meta, self.service.listing = lambda fields: None, meta, listing
+        return next(job for job in self.service.jobs if job not in before)
 
     def hide(self, *jobs: int) -> None:
         """The list lags behind these jobs."""
-        self.desk.listing = lambda rows, body: page_of([row for row in rows if row["id"] not in jobs], body)
+        self.service.listing = lambda rows, body: page_of([row for row in rows if row["id"] not in jobs], body)
 
     def paid_by(self, order: Order) -> int:
         """How many jobs running `order` pays for, however it ends."""
-        before = len(self.desk.jobs)
+        before = len(self.service.jobs)
         self.tried(order)
-        return len(self.desk.jobs) - before
+        return len(self.service.jobs) - before
 
 
 def order(seed: int, endpoint: str = "v6", **more: Any) -> Order:
