@@ -25,7 +25,7 @@ FETCH = (
     Case("fetch gigantic", (answer("fetch", GIGANTIC),), "images"),
     Case("fetch redirect", (answer("fetch", "", 302, headers={"Location": "{evil}"}),), "images"),
     Case("fetch not found once", (error("fetch", 404, times=2, code="not_found"),), "images"),
-    Case("fetch 401", (error("fetch", 401, "Invalid API Key"),), "refused", "collects"),
+    Case("fetch 401", (error("fetch", 401, "Invalid API Key"),), "refused", "to collect the job"),
     Case("two generic errors", (error("fetch", message="something went wrong", times=2),), "images"),
     Case("three generic errors", (error("fetch", message="something went wrong", times=3),), "images"),
     Case("said to have failed twice", (answer("fetch", FAILED, times=2),), "images"),
