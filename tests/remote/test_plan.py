@@ -114,6 +114,7 @@ def test_the_other_fields_of_a_request() -> None:
     recipe = harness.recipe(negative_prompt="blur", steps=41, guidance_scale=7)
     request = one(recipe, endpoint, track_id=" 41 ").request
     assert (request.negative_prompt, request.steps, request.guidance_scale) == ("blur", 41, 7.0)
+    assert type(request.guidance_scale) is float
     assert (request.webhook, request.track_id) == ("https://hooks.example/x", "41")
     assert one(recipe, V5).request.webhook is None
 
@@ -138,6 +139,7 @@ OTHER = {
     "guidance scale": (harness.recipe(guidance_scale=3.5), V6, {}),
     "size": (harness.recipe(width=512), V6, {}),
     "weights": (harness.recipe(((0.5, 0.6),)), V6, {}),
+    "weights that differ in the sixth decimal": (harness.recipe(((0.5, 0.700001),)), V6, {}),
     "images": (harness.recipe(((0.5, 0.0),)), V6, {}),
     "take": (harness.recipe(), V6, {"take": 1}),
     "base URL": (harness.recipe(), replace(V6, base_url="https://other.example/api/v6"), {}),
