@@ -164,7 +164,7 @@ def test_a_submit_that_gets_no_clear_answer(check: Live, taken: bool, skip: int,
     assert found["a submit without a clear answer is paid for"] == finding
     assert len(check.state.paid) == live.JOBS - (not taken)
     assert "Calls without a clear answer: submit: HTTP 500" in check.said
-    assert f"The account's list has {len(check.state.paid)} jobs, and 0 before" in check.said
+    assert f"The account's list has {len(check.state.paid)} jobs, and had 0 before" in check.said
 
 
 def test_meta_that_is_not_told_is_not_seen(check: Live) -> None:
