@@ -21,7 +21,7 @@ MINUTE = 60.0
 
 
 class Scene(harness.Clocks):
-    """A service whose clock, and the engine's, run PACE times as fast."""
+    """The stand-in and engines on it, whose clocks run PACE times as fast as the world."""
 
     def __init__(self, folder: Path, service: Service, **settings: Any) -> None:
         super().__init__(PACE)
@@ -35,13 +35,13 @@ class Scene(harness.Clocks):
         return self.engine().run(order)
 
     def unknown(self, order: Order) -> str:
-        """The line of a run that must end as unknown."""
+        """Return the message of a run that must end as unknown."""
         with pytest.raises(UnknownOutcome) as caught:
             self.run(order)
         return str(caught.value)
 
     def before(self) -> None:
-        """An earlier job of ours, which the list shows; the counts begin after it."""
+        """Run an earlier job of ours, which the list shows; count what is paid from here on."""
         self.run(order(50))
         self.service.state.paid.clear()
 
@@ -51,13 +51,13 @@ class Scene(harness.Clocks):
 
 
 def order(seed: int, **more: Any) -> Order:
-    """An order of one picture, unless `samples` says more, in a run of its own."""
+    """Return an order of one picture, or of `samples`, in a run of its own."""
     samples = more.pop("samples", 1)
     return harness.order(harness.recipe(seed=seed, samples=samples), run=str(seed), **more)
 
 
 def not_taken() -> Fault:
-    """A server's fault at the next submit, which takes nothing."""
+    """Return a fault for the next submit: a server error, and the job is not accepted."""
     return Fault("mix", "answer", 500, "<html>")
 
 

@@ -90,7 +90,7 @@ def test_attempts_count_against_the_caps(scene: Scene) -> None:
 
 @pytest.mark.parametrize("in_flight", [1, 5])
 def test_a_service_that_breaks_costs_no_more_than_what_was_in_flight(scene: Scene, in_flight: int) -> None:
-    """Each submit is taken, and answered with a server's fault that nothing explains."""
+    """Each submit is accepted, and answered with a server error."""
     scene.settings = {"jobs_in_flight": in_flight}
     scene.service.state.manners.hides_meta = True
     scene.service.state.faults.append(Fault("mix", "answer", 500, '{"status":"error"}', taken=True, times=1000))
@@ -100,7 +100,7 @@ def test_a_service_that_breaks_costs_no_more_than_what_was_in_flight(scene: Scen
 
 
 def test_a_sweep_of_forty_with_four_faults(scene: Scene) -> None:
-    """One refused, one failed, one lost, one v5 answer short of a picture: everything else comes in the first queue."""
+    """One job is refused, one fails, one is lost, and one lacks a picture: all the others come in the first run."""
     state = scene.service.state
     seed = random.Random(7).randrange(2**62, 2**63 - 100)
     forty = order(seed, samples=40, endpoint="four")

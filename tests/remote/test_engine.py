@@ -1,4 +1,4 @@
-"""The engine against the stand-in, over real sockets: what is paid, what comes back, and what is said."""
+"""The engine against the stand-in, over real sockets: what is paid, which images come, and what the report says."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_caps_count_all_of_a_run_and_of_a_day(service: Service, tmp_path: Path) 
 def test_caps_are_checked_before_a_large_plan_is_made(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """4,096 variants of 64 samples each are 262,144 jobs: none of them is made to find that it is too many."""
+    """4,096 variants of 64 samples are 262,144 jobs. They are counted without being planned."""
     weights = tuple((0.1 + step / 10_000, 1.0) for step in range(4096))
     monkeypatch.setattr("image_mixer.remote.engine.plan", lambda *_: pytest.fail("the plan was made"))
     with pytest.raises(EngineError, match=r"262144 paid jobs.* max_jobs_per_run"):

@@ -1,4 +1,4 @@
-"""The journal: who may work on a job, what is reserved, and what survives."""
+"""The journal: which run may work on a job, what is reserved, and what survives."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_one_id_is_one_job(tmp_path: Path, wall: Wall) -> None:
 
 
 def test_an_id_may_be_answered_twice(tmp_path: Path, wall: Wall) -> None:
-    """As a service does that answers an equal request from its cache."""
+    """A service may answer an equal request from its cache."""
     journal = opened(tmp_path, wall)
     journal.reserve([new("x"), new("y")], "r", CAPS, journal.claims.new_owner())
     for identity in ("x", "y"):

@@ -1,4 +1,4 @@
-"""The account book: every state of an attempt in its sum, journals of both versions, and nothing private in what it gives."""
+"""The account book: every state of an attempt counts, journals of both versions are read, and nothing private comes out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CAPS = Caps(100, 100)
 RELEASED = Path(__file__).parent / "released" / "0.1.0" / "journal.sqlite"
 CANARY = "canary-0123456789-key"
 BEFORE = time.mktime((2026, 11, 30, 23, 59, 0, 0, 0, -1))
-"""One minute before a month ends here."""
+"""One minute before the end of a month, in local time."""
 
 
 class Wall:
@@ -36,7 +36,7 @@ def fields(**changes: object) -> dict[str, object]:
 
 
 def filled(folder: Path) -> Journal:
-    """Every state once, in two runs on two endpoints; the failed job is paid again."""
+    """Return a journal with every state once, in two runs on two endpoints; the failed job is paid again."""
     wall = Wall()
     journal = Journal(folder / "journal.sqlite", wall, 0.2)
     owner = journal.claims.new_owner()
@@ -90,7 +90,7 @@ def named(folder: Path) -> dict[str, Entry]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file but SQLite's index of its log, which readers share, by its bytes."""
+    """Return the hash of every file by name; "" for SQLite's shared index, which readers change too."""
     files = (path for path in folder.iterdir() if path.is_file())
     return {
         path.name: "" if path.name.endswith("-shm") else hashlib.sha256(path.read_bytes()).hexdigest() for path in files
@@ -168,7 +168,7 @@ def test_a_journal_of_0_1_0_is_read_and_not_migrated(tmp_path: Path) -> None:
         "modelslab.com": 15,
         "stablediffusionapi.com": 14,
     }
-    assert max(entry.wanted for entry in entries) == 4  # as those who asked said, though version 1 did not count
+    assert max(entry.wanted for entry in entries) == 4  # as the requests say; version 1 did not count them
     assert contents(file) == before
 
 

@@ -1,4 +1,4 @@
-"""Asking at the right times, shown with a clock that only moves when the poller waits."""
+"""When a job is asked for, with a clock that only moves when the poller waits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Time:
 
 
 def asked(took: float, eta: float | None, history: tuple[float, ...] = (), within: float = 900.0) -> tuple[float, int]:
-    """(seconds beyond the job's own time, questions)."""
+    """Return (seconds lost after the job was done, number of questions)."""
     time, count = Time(), 0
     begun = time.now
 

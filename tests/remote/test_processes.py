@@ -1,4 +1,4 @@
-"""Which process still lives: files of the dead go, those of the living stay, whoever starts beside them."""
+"""Which processes are alive: files of dead ones are deleted, those of live ones stay, even if others start meanwhile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def files(folder: Path) -> set[str]:
 
 @contextmanager
 def process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Another process that lives until it is killed, or until its input ends; and its name."""
+    """Start a process that lives until it is killed or its input ends. Yield it and its name."""
     other = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(ROOT), str(folder)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -98,7 +98,7 @@ def test_a_process_swept_while_it_starts_takes_another_name(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that a starting process holds open")
 def test_a_file_goes_before_its_lock_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Else a process could lock it in between, and live on without a file.
+    # Otherwise a process could lock it in between, and go on without a file.
     own, dead, left = ProcessLock(tmp_path), uuid.uuid4().hex, []
     (tmp_path / f"{dead}.lock").touch()
     close = processes.os.close

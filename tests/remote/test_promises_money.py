@@ -26,7 +26,7 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def test_a_clock_that_was_ahead_does_not_hide_a_taken_job(scene: Scene) -> None:
-    """Sent while the clock was two hours ahead; later jobs, with larger ids, then count as older than it."""
+    """It is sent while the clock is two hours ahead, so that later jobs seem older than it."""
     scene.run(order(1))
     scene.ahead = 2 * HOUR
     scene.lost(5)
@@ -39,7 +39,7 @@ def test_a_clock_that_was_ahead_does_not_hide_a_taken_job(scene: Scene) -> None:
 
 
 def test_a_clock_that_is_put_forward_is_no_waiting(scene: Scene) -> None:
-    """Sent while the clock was an hour behind; it is put right, and the list still lags: two minutes have passed."""
+    """It is sent while the clock is an hour late. The clock is corrected; only two minutes have passed, and the list is late."""
     scene.run(order(1))
     scene.ahead = -HOUR
     taken = scene.lost(5, listed=False)
@@ -70,7 +70,7 @@ def _credentials(path: Path, key: str) -> Any:
 
 
 def test_the_longest_job_counts_also_if_a_later_queue_collected_it(scene: Scene) -> None:
-    """A job took over 30 minutes, longer than a run waits. So the lost one may well be made after 12 minutes."""
+    """A job took over 30 minutes, longer than a run waits. So the lost one may still come after 12 minutes."""
     scene.endpoint["timeouts"] = replace(scripted_service.TIMES, job=900.0)
     scene.service.fetch = lambda job, body: told({"status": "processing", "message": "Try Again", "output": ""})
     scene.tried(order(1))
@@ -139,7 +139,7 @@ def test_ids_that_are_seen_to_fall_say_nothing_about_age(scene: Scene) -> None:
 
 
 def test_a_connection_that_is_refused_shows_no_working_service(scene: Scene) -> None:
-    """Every other connection is refused, and every submit that arrives is taken and answered with 500."""
+    """Every other connection is refused; every submit that arrives is accepted and answered with 500."""
     turns = itertools.count()
 
     def mix(fields: Fields) -> Reply:
@@ -182,7 +182,7 @@ def test_only_a_sentence_about_a_field_says_that_it_is_required(scene: Scene) ->
 
 
 def test_pay_again_waits_for_an_answer_about_the_earlier_attempt(scene: Scene) -> None:
-    """The job failed; asked once more, its service gives no answer at that moment, and would have delivered."""
+    """The job failed. Asked once more, the service does not answer just now, though it would deliver."""
     scene.endpoint["timeouts"] = replace(scripted_service.TIMES, job=60.0)
     scene.service.fetch = lambda job, body: FAILED
     scene.tried(order(5))

@@ -30,14 +30,14 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def variants(outcome: Outcome | Exception, seed: int) -> list[str | None]:
-    """Of which weights each picture is."""
+    """Return which weights each picture was made with."""
     assert isinstance(outcome, Outcome), outcome
     known = {png({"seed": seed, **PLAIN, "init_image_weights": weights}): weights for weights in ("0.5,0.7", "0.3,0.9")}
     return [None if data is None else known[data] for data in outcome.images]
 
 
 def samples(outcome: Outcome | Exception, seed: int) -> list[int | None]:
-    """Which sample each picture is."""
+    """Return which sample each picture is."""
     assert isinstance(outcome, Outcome), outcome
     known = {png({"seed": seed, **PLAIN}, sample): sample for sample in range(4)}
     return [None if data is None else known[data] for data in outcome.images]
@@ -47,7 +47,7 @@ def in_place_or_missing(found: list[Any], wanted: list[Any]) -> bool:
     return all(one is None or one == right for one, right in zip(found, wanted, strict=True))
 
 
-# A picture in another's place
+# No picture stands for another one
 
 
 def test_a_job_whose_submit_is_still_under_way_is_not_adopted_by_its_neighbour(scene: Scene) -> None:
@@ -80,7 +80,7 @@ def test_a_job_that_a_gateway_made_twice_is_not_adopted_by_the_next_variant(scen
         if fields["init_image_weights"] != "0.5,0.7":
             return BROKEN
         first = scene.service.take(fields)
-        scene.service.take(fields)  # a proxy sent the request a second time
+        scene.service.take(fields)  # a proxy sent the request twice
         return told({"status": "processing", "id": first, "eta": 1})
 
     scene.service.mix = mix
@@ -99,7 +99,7 @@ def test_a_fetch_that_answers_for_another_job_is_not_believed(scene: Scene) -> N
 
 
 def test_one_id_for_two_jobs_at_once_is_not_believed_twice(scene: Scene, monkeypatch: Any) -> None:
-    """Both answers are read before either is written down; the second id cannot be that of another seed's job."""
+    """Both answers are read before either is recorded; the second id cannot belong to the job of another seed."""
     both, asked, first = threading.Barrier(2), Accounts.accepted_as, threading.Lock()
 
     def accepted_as(accounts: Accounts, account: str, job: str) -> Any:

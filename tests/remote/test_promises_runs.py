@@ -28,7 +28,7 @@ def scene(tmp_path: Path) -> Scene:
 
 @pytest.mark.parametrize("when_missing", ["stop", "placeholder"])
 def test_an_unknown_outcome_is_not_hidden_by_a_refusal(scene: Scene, when_missing: Any) -> None:
-    """The first job may be paid for; credits then run out. Nothing may fall back, and "nothing was paid" is untrue."""
+    """The first job may be paid for; then the credits run out. No other engine takes over: "nothing was paid" is untrue."""
     scene.endpoint["jobs_in_flight"] = 1
     refused = told({"status": "error", "message": "Insufficient credits"}, 402)
     scene.service.meta = scripted_service.no_meta

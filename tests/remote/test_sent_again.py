@@ -57,7 +57,7 @@ def test_not_before_ten_minutes_nor_before_three_times_the_longest_job(scene: Sc
 
 
 def test_a_clock_that_jumps_ahead_sends_nothing_again(scene: Scene) -> None:
-    """The same process knows better than the time of day how long ago it sent a job."""
+    """The monotonic clock knows better than the time of day how long ago a job was sent."""
     scene.service.state.faults.append(not_taken())
     engine = scene.engine()
     with pytest.raises(UnknownOutcome):
@@ -122,7 +122,7 @@ def test_not_a_second_time(scene: Scene) -> None:
 
 
 def test_the_list_is_read_back_to_what_was_known(scene: Scene) -> None:
-    """A lost job behind 70 later ones of somebody else is found on the third page."""
+    """A lost job that is older than 70 jobs of somebody else is found on the third page."""
     scene.run(order(1))
     scene.service.state.faults += [Fault("mix", "reset", taken=True), Fault("list", "answer", 500, times=9)]
     scene.unknown(order(SEED))

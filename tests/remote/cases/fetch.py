@@ -1,4 +1,4 @@
-"""Faults of fetches and uploads, which may be repeated freely."""
+"""Faults of fetches and uploads, which may be repeated for free."""
 
 from __future__ import annotations
 
