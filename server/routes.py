@@ -76,7 +76,7 @@ async def test_key(request: web.Request) -> web.Response:
     try:
         name = SERVICE.settings().endpoint(str((await _fields(request)).get("endpoint"))).name
         loop = asyncio.get_running_loop()
-        line = await loop.run_in_executor(None, lambda: SERVICE.engine().asked(name))
+        line = await loop.run_in_executor(None, lambda: SERVICE.engine().check_key(name))
     except (_Refused, MixError) as error:
         return _said(error)
     return web.json_response({"line": line})

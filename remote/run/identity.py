@@ -1,26 +1,28 @@
 """What makes two jobs the same job. Frozen: what was paid for under an identity is never paid for again.
 
-The encoding below looks like a wire format and is none. It stays as version 0.1.0 wrote it, whatever the formats become.
+The encodings below look like wire formats but are not. They stay as version 0.1.0 wrote them, whatever the formats
+become. Every format but v5 uses that of v6; the format's own name tells their jobs apart.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import fields
 from typing import Any
 
 from ...wire.request import MixRequest
 
 
 def job_identity(base_url: str, wire: str, request: MixRequest, weights_sent: bool, take: int, sample: int) -> str:
-    """SHA-256 (hex) of all that changes the image of a job, and of its `take`.
+    """Return the SHA-256 (hex) of everything that changes the image of a job, and of its `take`.
 
-    A picture stands in `request.images` by its content hash. `sample` counts only if the service draws the seed.
+    In `request.images`, a picture is given by its content hash. `sample` counts only if the service draws the seed.
     """
     parts: dict[str, object] = {
         "place": base_url.rstrip("/"),
         "wire": wire,
-        "fields": _FIELDS.get(wire, _v6)(request, weights_sent),
+        "fields": _fields(wire, request, weights_sent),
         "take": take,
     }
     if request.seed is None:
@@ -29,7 +31,7 @@ def job_identity(base_url: str, wire: str, request: MixRequest, weights_sent: bo
 
 
 def attempt_identity(first: str, attempt: int, resent: bool) -> str:
-    """The identity of a later attempt at the job whose first attempt is `first`.
+    """Return the identity of a later attempt at the job whose first attempt is `first`.
 
     `attempt` is the counter at which it is paid; `resent` marks the repetition of an attempt that got no clear answer.
     """
@@ -39,7 +41,7 @@ def attempt_identity(first: str, attempt: int, resent: bool) -> str:
 
 
 def _v5(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
-    fields: dict[str, Any] = {
+    sent: dict[str, Any] = {
         "prompt": request.prompt,
         "negative_prompt": request.negative_prompt,
         "init_image": ",".join(url.replace(",", "%2C") for url in request.images),
@@ -48,11 +50,11 @@ def _v5(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
         "seed": request.seed,
         "samples": request.samples,
     }
-    return fields | _shared(request, weights_sent)
+    return sent | _shared(request, weights_sent)
 
 
 def _v6(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
-    fields: dict[str, Any] = {
+    sent: dict[str, Any] = {
         "prompt": request.prompt,
         "init_image": list(request.images),
         "steps": request.steps,
@@ -60,22 +62,39 @@ def _v6(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
         "samples": request.samples,
     }
     if request.negative_prompt:
-        fields["negative_prompt"] = request.negative_prompt
+        sent["negative_prompt"] = request.negative_prompt
     if request.seed is not None:
-        fields["seed"] = request.seed
-    return fields | _shared(request, weights_sent)
+        sent["seed"] = request.seed
+    return sent | _shared(request, weights_sent)
 
 
 def _shared(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
     if weights_sent:
-        fields["init_image_weights"] = ",".join(
+        sent["init_image_weights"] = ",".join(
             f"{max(weight, 1e-6):.6f}".rstrip("0").rstrip(".") for weight in request.weights
         )
     if request.width is not None and request.height is not None:
-        fields |= {"width": request.width, "height": request.height}
-    return fields
+        sent |= {"width": request.width, "height": request.height}
+    return sent
 
 
-_FIELDS = {"v5": _v5, "v6": _v6}
-"""The encodings of 0.1.0, by the names of that time. Newer formats use v6's: the identity contains their own name."""
+_FROZEN = {"v5": _v5, "v6": _v6}
+"""The encodings of 0.1.0, by the names of that time. They never change."""
+
+_LABELS = ("webhook", "track_id")
+"""Fields of a request that change nothing about the image."""
+
+
+def _fields(wire: str, request: MixRequest, weights_sent: bool) -> dict[str, Any]:
+    """Return all that changes the image of a job.
+
+    A format that 0.1.0 did not know counts every field of the request that differs from its default, so that a field
+    added later leaves the identities of earlier jobs alone.
+    """
+    if wire in _FROZEN:
+        return _FROZEN[wire](request, weights_sent)
+    without = _LABELS if weights_sent else (*_LABELS, "weights")
+    values = {one.name: getattr(request, one.name) for one in fields(request) if one.name not in without}
+    defaults = {one.name: one.default for one in fields(request)}
+    return {name: value for name, value in values.items() if value != defaults[name]}
