@@ -18,7 +18,8 @@ from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.store.results import Results
 from image_mixer.remote.timing import Backoff, Waiter
 from image_mixer.tests.remote import harness
-from image_mixer.wire.answers import Answer, ListedPage, Unclear
+from image_mixer.wire.account import ListedPage
+from image_mixer.wire.answers import Answer, Unclear
 
 BASE_URL = "https://service.example/api/v6"
 
@@ -41,6 +42,7 @@ class FakeClient:
 
     def __init__(self, endpoint: Endpoint | None = None, has_list: bool = True) -> None:
         self.endpoint = endpoint or Endpoint("x", BASE_URL)
+        self.wire = self.endpoint.format
         self.has_list = has_list
         self.calls: list[str] = []
         self.sent: list[dict[str, Any]] = []

@@ -13,7 +13,8 @@ from image_mixer.remote.run.plan import PlannedJob, plan
 from image_mixer.remote.store.job_rows import FinishedJob, JobRow, State
 from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.fakes import BASE_URL, FakeClient, Run
-from image_mixer.wire.answers import Done, ListedPage, Refused
+from image_mixer.wire.account import ListedPage
+from image_mixer.wire.answers import Done, Refused
 
 PNG = harness.picture((1, 2, 3)).pixels
 LINK, OTHER_LINK = "https://cdn.example/1.png", "https://cdn.example/2.png"

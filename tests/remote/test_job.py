@@ -25,7 +25,8 @@ from image_mixer.tests.remote.job_scene import (
     TIMES,
     Scene,
 )
-from image_mixer.wire.answers import Done, ListedPage, Pending, Refused, Unclear
+from image_mixer.wire.account import ListedPage
+from image_mixer.wire.answers import Done, Pending, Refused, Unclear
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from image_mixer.tests.remote.job_scene import (
     REFUSED,
     Scene,
 )
-from image_mixer.wire.answers import Done, ListedPage, Refused, Unclear
+from image_mixer.wire.account import ListedPage
+from image_mixer.wire.answers import Done, Refused, Unclear
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from image_mixer.mixing.mix import Picture
-from image_mixer.remote.run.uploads import MAX_BYTES, MAX_SIDE, REUSED, Uploads
+from image_mixer.remote.run.uploads import REUSED, Uploads
 from image_mixer.remote.timing import Stopped
 from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.fakes import FakeClient, Run
@@ -46,7 +46,7 @@ def test_a_picture_is_sent_as_a_data_uri_within_the_services_limits(run: Run) ->
 
     url = replace(uploads(run), encode=encode).url(RED, go_on)
     assert run.client.uploads == [f"data:image/webp;base64,{base64.b64encode(b'bytes').decode()}"]
-    assert url == "https://service.example/up/1.png" and asked == [(RED, MAX_BYTES, MAX_SIDE)]
+    assert url == "https://service.example/up/1.png" and asked == [(RED, 5_000_000, 1024)]
 
 
 @pytest.mark.parametrize(
