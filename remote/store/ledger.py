@@ -126,7 +126,8 @@ def grouped(entries: Iterable[Entry], by: By) -> tuple[Group, ...]:
     """Return the sums per run, month or endpoint, in the order in which those began."""
     groups: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.reserved):
-        groups.setdefault(getattr(entry, by), []).append(entry)
+        name = {"run": entry.run, "month": entry.month, "endpoint": entry.endpoint}[by]
+        groups.setdefault(name, []).append(entry)
     return tuple(Group(name, members[0].reserved, sums_of(members)) for name, members in groups.items())
 
 

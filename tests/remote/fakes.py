@@ -24,6 +24,10 @@ from image_mixer.wire.answers import Answer, Unclear
 BASE_URL = "https://service.example/api/v6"
 
 
+AGES = 7200.0
+"""Seconds after which a run is stopped, so that no test waits for ever."""
+
+
 class Time:
     """A clock; sleeping moves it."""
 
@@ -100,13 +104,13 @@ class Run:
     def context(self, **changes: Any) -> RunContext:
         """The context of a new run; `changes` are fields of it."""
         client = cast(Client, self.client)
-        backoff = Backoff(self.time.clock, lambda: 0.5)
+        backoff, begun = Backoff(self.time.clock, lambda: 0.5), self.time.now
         parts: dict[str, Any] = {
             "client": client,
             "uploads": Uploads(client, self.journal, harness.encode, backoff),
             "journal": self.journal,
             "results": self.results,
-            "waiter": Waiter(self.time.clock, self.time.sleep, lambda: False),
+            "waiter": Waiter(self.time.clock, self.time.sleep, lambda: self.time.now > begun + AGES),
             "check_may_send": lambda: None,
             "backoff": backoff,
             "wall": self.time.clock,

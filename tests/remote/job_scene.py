@@ -48,7 +48,7 @@ class Scene(Run):
             return error
 
     def put(self, state: State, attempt: int = 0, resent: bool = False, job: PlannedJob | None = None) -> str:
-        """Make a row in this state, as an earlier run left it behind; give its identity."""
+        """Make a row in this state, as an earlier run left it. Return its identity."""
         earlier, job = self.context(), job or self.job
         identity, journal = attempt_identity(job.identity, attempt, resent), self.journal
         earlier.reserve(earlier.new_job(job, identity, attempt, resent))

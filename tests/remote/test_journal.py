@@ -175,8 +175,11 @@ def test_other_journals_are_refused(tmp_path: Path, wall: Wall) -> None:
     with sqlite3.connect(tmp_path / "journal.sqlite") as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreError, match="newer"):
+    with pytest.raises(StoreError) as caught:
         opened(tmp_path, wall)
+    assert str(caught.value) == (
+        "The journal journal.sqlite was written by a newer Image Mixer (format 99; this one reads up to 2): update this one."
+    )
 
 
 def test_an_empty_journal_beside_results_is_damaged_and_not_new(tmp_path: Path, wall: Wall) -> None:

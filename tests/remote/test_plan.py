@@ -168,7 +168,7 @@ FROZEN = {
 
 
 def test_identities_are_frozen() -> None:
-    """As version 0.1.0 made them: whoever changes one lets people pay again for what they have."""
+    """As version 0.1.0 made them. If one changed, users would pay again for what they have."""
     request = replace(BASE.request, images=("sha256:ab", "https://a.example/b,c.png"))
     assert job_identity(V6.base_url, "v6", request, True, 0, 0) == FROZEN["v6"]
     assert job_identity(V5.base_url, "v5", request, True, 3, 0) == FROZEN["v5"]

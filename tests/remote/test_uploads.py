@@ -54,7 +54,7 @@ def test_a_picture_is_sent_as_a_data_uri_within_the_services_limits(run: Run) ->
     [(0.0, 1), (HOUR, 1), (22 * HOUR, 1), (REUSED - 1, 1), (REUSED + 1, 2), (24 * HOUR, 2), (-2 * HOUR, 2)],
 )
 def test_a_url_is_used_again_for_23_hours_also_by_later_runs(run: Run, later: float, uploaded: int) -> None:
-    """A URL from the future is not trusted: the clock was wrong, and nobody knows how old it is."""
+    """A URL from the future is not used: the clock was wrong, so its age is unknown."""
     first = uploads(run).url(RED, go_on)
     run.time.now += later
     again = uploads(run).url(RED, go_on)
