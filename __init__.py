@@ -1,4 +1,4 @@
-"""Image Mixer: mix images by weight in ComfyUI. This file registers, and does nothing else."""
+"""Image Mixer: mix images by weight in ComfyUI. This file registers the nodes, the routes and the web part."""
 
 from server import PromptServer
 
@@ -9,7 +9,7 @@ NODE_CLASS_MAPPINGS = {node.GET_SCHEMA().node_id: node for node in NODES}
 NODE_DISPLAY_NAME_MAPPINGS = {node.GET_SCHEMA().node_id: node.GET_SCHEMA().display_name for node in NODES}
 WEB_DIRECTORY = "./web"
 
-routes.register()
+routes.register(PromptServer.instance)
 prompts.register(PromptServer.instance, NODES)
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]

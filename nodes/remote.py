@@ -24,7 +24,7 @@ from ..mixing.placeholder import filled
 from ..mixing.recipe import Recipe
 from ..remote.engine import WHEN_MISSING, Order, Outcome, WhenMissing
 from ..remote.run.progress import Progress
-from ..server.remote_engine import SERVICE
+from ..server.remote_engine import SERVER_ENGINE
 from . import fallback as fallbacks
 from .types import MENU, MixRecipe
 
@@ -45,7 +45,7 @@ MISSING_EVENT = "image_mixer_missing"
 class ImageMixerRemote(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        listed, problem = SERVICE.listing()
+        listed, problem = SERVER_ENGINE.listing()
         names = [name for name, _ in listed]
         lacking = ", ".join(name for name, has_key in listed if not has_key)
         return io.Schema(
@@ -155,7 +155,7 @@ async def _outcome(order: Order, node_id: str) -> Outcome:
         latest.append(progress)
         _say(progress.text, node_id)
 
-    future = SERVICE.engine().start(order, show, stop.is_set)
+    future = SERVER_ENGINE.engine().start(order, show, stop.is_set)
     over_now = _event_of(future)
     try:
         shown = 0

@@ -2,10 +2,11 @@
 // on the paid engine how many jobs a queue would pay for at most, and what the last run lacks.
 
 import {app} from '../../scripts/app.js'
-import {paidJobs, REMOTE} from './lib/estimate.mjs'
+import {asker} from './lib/estimate.mjs'
 import {keyForm} from './lib/key.mjs'
 import {button, chain, changed, decider, home, make, nodeOf, nodes, origin, placeOf, put, t} from './lib/page.mjs'
 
+const REMOTE = 'ImageMixerRemote'
 const TOAST_MS = 20000
 
 /** A message at the page's edge, with buttons ([text, action] each), until it is closed or some time has gone. */
@@ -95,32 +96,29 @@ function missed({detail: {node, missing, jobs}}) {
   const before = lacks()[place]
   const sum = before?.run === run ? before : {missing: 0, jobs: 0}
   lacks()[place] = {run, missing: missing + sum.missing, jobs: jobs + sum.jobs}
-  reckonSoon()
+  countSoon()
 }
 
 function said(place) {
-  const count = store().imageMixer?.get(place)
+  const counted = store().imageMixer?.jobs
+  const count = counted?.get(place)
   const {missing, jobs} = lacks()[place] ?? {}
   return [
-    count === undefined ? t('no paid job') : count == null ? t('paid jobs: unknown beforehand')
-      : t(count === 1 ? 'at most 1 paid job' : 'at most {0} paid jobs', count),
+    counted && (count === undefined ? t('no paid job') : count == null ? t('paid jobs: unknown beforehand')
+      : t(count === 1 ? 'at most 1 paid job' : 'at most {0} paid jobs', count)),
     missing && t('{0} missing', missing),
     jobs && t(jobs === 1 ? 'pay again: 1 job' : 'pay again: {0} jobs', jobs),
   ].filter(Boolean).join(' · ')
 }
 
-async function reckon() {
-  if (!nodes(({type}) => type === REMOTE).length) return
-  const found = paidJobs((await app.graphToPrompt()).output, type => LiteGraph.registered_node_types[type]?.nodeData)
-  store().imageMixer = new Map([...found].map(([id, count]) => [placeOf(nodeOf(id)), count]))
-  app.graph.setDirtyCanvas(true, true)
-}
-
-let waiting
-const reckonSoon = () => {
-  clearTimeout(waiting)
-  waiting = setTimeout(() => reckon().catch(() => (store().imageMixer = null)), 150)
-}
+const countSoon = asker({
+  read: async () => (nodes(({type}) => type === REMOTE).length ? (await app.graphToPrompt()).output : null),
+  ask: body => app.api.fetchApi('/image_mixer/estimate', {method: 'POST', headers: {'Content-Type': 'application/json'}, body}),
+  show: found => {
+    store().imageMixer = {jobs: found && new Map([...found].map(([id, count]) => [placeOf(nodeOf(id)), count]))}
+    app.graph.setDirtyCanvas(true, true)
+  },
+})
 
 app.registerExtension({
   name: 'imagemixer.running',
@@ -132,11 +130,11 @@ app.registerExtension({
       if (node.graph) place = placeOf(node)
       return new LGraphBadge({text: said(place)})
     })
-    chain(node, 'onConnectionsChange', reckonSoon)
+    chain(node, 'onConnectionsChange', countSoon)
   },
-  afterConfigureGraph: reckonSoon,
+  afterConfigureGraph: countSoon,
   setup() {
-    const heard = {execution_start: () => run++, execution_error: failed, progress: stepped, graphChanged: reckonSoon, image_mixer_missing: missed}
+    const heard = {execution_start: () => run++, execution_error: failed, progress: stepped, graphChanged: countSoon, image_mixer_missing: missed}
     for (const [event, hear] of Object.entries(heard)) app.api.addEventListener(event, hear)
   },
 })

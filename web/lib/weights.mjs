@@ -135,15 +135,9 @@ export function blend(from, to, variants, easing) {
   })
 }
 
-/** How many rows Sweep Weights makes. */
-export function sweepRows(pattern, variants, ingredients) {
-  if (pattern === 'one at a time') return ingredients
-  return pattern === 'simplex' ? ways(steps(ingredients, variants), ingredients) : variants
-}
-
 /** The rows of Sweep Weights. */
 export function sweep(ingredients, pattern, variants, seed = 0) {
-  const count = sweepRows(pattern, variants, ingredients)
+  const count = pattern === 'one at a time' ? ingredients : variants
   if (pattern === 'random') {
     const draw = generator(seed)
     return Array.from({length: count}, () => {

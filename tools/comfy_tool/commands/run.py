@@ -92,7 +92,11 @@ def server_for(options: argparse.Namespace) -> Iterator[Client]:
 def look(options: argparse.Namespace, prompt: Prompt, info: Mapping[str, Any], client: Client) -> int:
     """Check a prompt and tell what it would make. Files for upload stay where they are."""
     apply_settings(prompt, options.settings, info, lambda file: file.name)
-    found = estimate(prompt, info, check(prompt, info))
+    check(prompt, info)
+    found = estimate(client, prompt)
+    if found is None:
+        say("The server cannot count images and paid jobs: Image Mixer is missing there, or older than this one.")
+        found = Estimate()
     if options.json:
         nodes = [
             {"node": node.node_id, "title": node.title, "images": _shown(node.images), "paid": node.paid}
