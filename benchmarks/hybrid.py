@@ -19,21 +19,21 @@ from typing import Any
 import _measure
 
 ROOT = Path(__file__).resolve().parent.parent
+SIDE = 256  # the smallest that the service takes
 WAYS = ("local", "remote", "both")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. One engine alone takes about `seconds`, found by a trial; the picture's side is in pixels."""
+    """How much is measured. One engine alone takes about `seconds`, found by a trial."""
 
     seconds: float = 5.0
     trial_steps: int = 8
     most_steps: int = 50
-    side: int = 256
     repetitions: int = 8
 
 
-QUICK = Sizes(seconds=0.1, trial_steps=1, most_steps=1, side=64, repetitions=2)
+QUICK = Sizes(seconds=0.1, trial_steps=1, most_steps=1, repetitions=2)
 
 
 def alias() -> None:
@@ -43,7 +43,7 @@ def alias() -> None:
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-def prompt(way: str, seed: int, steps: int, side: int) -> dict[str, Any]:
+def prompt(way: str, seed: int, steps: int) -> dict[str, Any]:
     """Return the graph of one engine, or of both on the same recipe, each with its own Save Mix."""
     from image_mixer.tests.support.live import local_graph
     from image_mixer.tests.support.remote_scene import remote_graph
@@ -52,8 +52,8 @@ def prompt(way: str, seed: int, steps: int, side: int) -> dict[str, Any]:
     both = {name: remote[name] for name in ("a", "b", "mix", "recipe")}
     both["recipe"]["inputs"] |= {
         "prompt": "rose",
-        "width": side,
-        "height": side,
+        "width": SIDE,
+        "height": SIDE,
         "steps": steps,
         "seed": seed,
         "samples": 1,
@@ -86,7 +86,7 @@ def measured(live: Any, address: str, sizes: Sizes) -> dict[str, list[float]]:
     """Measure the seconds of each way, one value per repetition; the order of the ways rotates."""
 
     def took_by(way: str, seed: int, steps: int) -> float:
-        return seconds(live, prompt(way, seed, steps, sizes.side))
+        return seconds(live, prompt(way, seed, steps))
 
     took_by("local", 1, 1)  # loads the models
     trial = took_by("local", 2, sizes.trial_steps) / sizes.trial_steps

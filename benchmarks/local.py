@@ -6,6 +6,7 @@ memory of sweeps is measured at 512 x 512.
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from _measure import figure
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. Sides are in pixels, `rows` are variants, `peak_rows` those whose memory is compared."""
+    """How much is measured. Sides are in pixels, `rows` are variants.
+
+    `processes` are the variants whose memory each process measures. A second sweep in a process hides in the first's peak.
+    """
 
     pairs: int = 10
     side: int = 256
@@ -27,11 +31,11 @@ class Sizes:
     rows: int = 8
     sweep_side: int = 64
     peak_side: int = 512
-    peak_rows: tuple[int, int] = (8, 64)
+    processes: tuple[tuple[int, ...], ...] = ((8,), (64,))
     imports: int = 5
 
 
-QUICK = Sizes(pairs=2, side=64, steps=1, rows=2, peak_side=64, peak_rows=(2, 3), imports=1)
+QUICK = Sizes(pairs=2, side=64, steps=1, rows=2, peak_side=64, processes=((2, 3),), imports=1)
 SD15_LAYOUT = {
     "num_res_blocks": [2, 2, 2, 2], "channel_mult": [1, 2, 4, 4], "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
     "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0], "transformer_depth_middle": 1,
@@ -120,14 +124,23 @@ def memory(sizes: Sizes) -> dict[str, Any]:
 
     A peak is what a run adds to the process's resident memory, without the decoded images.
     """
-    few, many = (
-        float(_child(__file__, "peak", str(rows), str(sizes.peak_side)).split("peak ")[-1]) for rows in sizes.peak_rows
-    )
+    peaks = [
+        peak
+        for rows in sizes.processes
+        for peak in json.loads(_child(__file__, "peak", str(sizes.peak_side), *map(str, rows)))
+    ]
+    few, many = peaks
     return {
         "sweep64_peak_ratio": figure(many / few, "<= 1.3", "ratio"),
         "sweep8_peak_mb": figure(few / 2**20, None, "MB"),
         "sweep64_peak_mb": figure(many / 2**20, None, "MB"),
     }
+
+
+def _peaks(variants: tuple[int, ...], side: int) -> list[float]:
+    """Return `peak_of` for each number of variants, measured one after the other in one new process."""
+    found: list[float] = json.loads(_child(__file__, "peak", str(side), *map(str, variants)).splitlines()[-1])
+    return found
 
 
 def _child(*command: str) -> str:
@@ -152,7 +165,7 @@ def peak_of(rows: int, side: int) -> float:
         wanted = recipe(blended(rows), side, steps=1)
         before = psutil.Process().memory_info().rss
         images = engine.generate(wanted, connected, engine.Options()).images
-    return float(_peak_rss() - before - images.nbytes)
+    return max(1.0, _peak_rss() - before - images.nbytes)
 
 
 def _peak_rss() -> int:
@@ -181,6 +194,7 @@ if __name__ == "__main__":
     asked = _measure.options(__doc__, "part")
     _measure.in_comfyui()
     if asked.part:
-        print("peak", peak_of(*map(int, asked.part[1:])))
+        side, *variants = map(int, asked.part[1:])
+        print(json.dumps([peak_of(rows, side) for rows in variants]))
     else:
         _measure.report(main(QUICK if asked.quick else Sizes()), asked.quick)

@@ -7,6 +7,7 @@ for time. Operations are those that reach a device, views included, in one guide
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
@@ -28,15 +29,19 @@ STALLS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: latent sides, numbers of pictures, rounds of timing."""
+    """How much is measured: latent sides, numbers of pictures, rounds of timing.
+
+    With `one_process`, one process measures the memory of all cases; the later ones hide in the first one's peak.
+    """
 
     rounds: int = 10
     latent: int = 128
     peak_latent: int = 64
     counts: tuple[int, ...] = (1, 2, 4)
+    one_process: bool = False
 
 
-QUICK = Sizes(rounds=2, latent=SMALL, peak_latent=SMALL, counts=(1,))
+QUICK = Sizes(rounds=2, latent=SMALL, peak_latent=SMALL, counts=(1,), one_process=True)
 
 
 class Scene:
@@ -227,13 +232,14 @@ def encodes() -> dict[str, Any]:
 
 def memory(sizes: Sizes) -> dict[str, Any]:
     """Compare the peak memory of a guided step at 512 x 512 to the plain model's, each in a process of its own."""
-    peaks = {}
-    for name in ("plain", *map(str, sizes.counts)):
-        command = [sys.executable, __file__, "peak", name, str(sizes.peak_latent)]
+    names = ["plain", *map(str, sizes.counts)]
+    peaks: dict[str, float] = {}
+    for group in [names] if sizes.one_process else [[name] for name in names]:
+        command = [sys.executable, __file__, "peak", str(sizes.peak_latent), *group]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
-        peaks[name] = float(done.stdout.split("peak ")[-1])
+        peaks |= zip(group, json.loads(done.stdout.splitlines()[-1]), strict=True)
     figures = {
         f"ip_peak_ratio_{count}": figure(peaks[str(count)] / peaks["plain"], None, "ratio") for count in sizes.counts
     }
@@ -251,16 +257,16 @@ def peak_of(name: str, latent: int) -> float:
     forward_of(conditioned, SMALL, 3.0)(lambda step: step())
     before = psutil.Process().memory_info().rss
     forward_of(conditioned, latent, 3.0)(lambda step: step())
-    return float(local._peak_rss() - before)
+    return max(1.0, local._peak_rss() - before)
 
 
 def main(part: list[str], sizes: Sizes, quick: bool) -> None:
-    """Measure everything, or the named part: ["peak", name, latent] or ["time", layout, count, ...]."""
+    """Measure everything, or the named part: ["peak", latent, name, ...] or ["time", layout, count, ...]."""
     import torch
 
     with torch.inference_mode():
         if part[:1] == ["peak"]:
-            print("peak", peak_of(part[1], int(part[2])))
+            print(json.dumps([peak_of(name, int(part[1])) for name in part[2:]]))
             return
         if part[:1] == ["time"]:
             _measure.report(ip_time(part[1], replace(sizes, counts=tuple(map(int, part[2:])) or sizes.counts)), quick)

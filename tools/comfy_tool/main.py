@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     measured = commands.add_parser("bench", help="measure: figures with their aims")
     measured.add_argument("name", metavar="NAME", nargs="?", help="a script in benchmarks/; without it, lists them")
     measured.add_argument("--json", action="store_true", help="print one JSON object: name to value, aim and unit")
+    measured.add_argument("--quick", action="store_true", help="the smallest sizes, without aims: does it still run?")
     measured.set_defaults(action=bench.command)
 
     _add_jobs(

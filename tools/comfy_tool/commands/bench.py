@@ -2,7 +2,8 @@
 
 The contract: the script prints what it likes, and as the last line of its standard output one JSON object, figure
 name to {"value": number, "aim": text or null, "unit": text}. An aim is text such as "<= 1.02" or ">= 0.9"; null
-where there is none. The script exits with 0, whatever the figures are. It may import what lies beside it.
+where there is none. The script exits with 0, whatever the figures are. It may import what lies beside it. With --quick
+it measures every figure at its smallest size and gives no aims: that shows whether the script works.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def command(options: argparse.Namespace) -> int:
     if options.name not in names:
         listed = ", ".join(names) or "none yet"
         raise UsageError(f"benchmarks: {listed}" if not options.name else f"no benchmark {options.name!r}: {listed}")
-    figures = measure(options.name)
+    figures = measure(options.name, options.quick)
     if options.json:
         print(json.dumps(figures))
     else:
@@ -43,11 +44,16 @@ def available() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
-def measure(name: str) -> dict[str, dict[str, Any]]:
+def command_of(name: str, quick: bool = False) -> list[str]:
+    """Return Python's arguments for a benchmark."""
+    return [str(FOLDER / f"{name}.py"), *(["--quick"] if quick else [])]
+
+
+def measure(name: str, quick: bool = False) -> dict[str, dict[str, Any]]:
     """Run a script in the sandbox's Python; what it prints before its figures goes to standard error."""
     sandbox = Builder().sandbox()
     # Not in the root: its folder `nodes` would hide ComfyUI's module from processes that the script starts.
-    command = [str(sandbox.python), str(FOLDER / f"{name}.py")]
+    command = [str(sandbox.python), *command_of(name, quick)]
     done = subprocess.run(
         command,
         cwd=FOLDER,
