@@ -1,4 +1,4 @@
-"""Image Mixer: mix images by weight in ComfyUI. This file registers the nodes, the routes and the web part."""
+"""Image Mixer: mix images by weight in ComfyUI. This file only registers the nodes, routes and web files."""
 
 from server import PromptServer
 

@@ -53,13 +53,11 @@ def models() -> Any:
 def recipe(rows: Any, side: int, steps: int) -> Any:
     """Return a recipe of two random pictures with these rows of weights."""
     import torch
-    from image_mixer.mixing import images
+    from image_mixer.mixing.images import picture
     from image_mixer.mixing.mix import Ingredient, Mix
     from image_mixer.mixing.recipe import Recipe
 
-    pictures = [
-        images.picture(torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(i))) for i in range(2)
-    ]
+    pictures = [picture(torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(i))) for i in range(2)]
     return Recipe(Mix(tuple(Ingredient("image", p) for p in pictures), rows), width=side, height=side, steps=steps)
 
 

@@ -77,11 +77,11 @@ class Scene:
         """Return (model, positive, negative) with a mix of one picture per weight, applied to `before` or to the plain model."""
         import torch
         from image_mixer.local import engine
-        from image_mixer.mixing import images
+        from image_mixer.mixing.images import picture
         from image_mixer.mixing.mix import Ingredient, Mix
 
         pictures = tuple(
-            Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))))
+            Ingredient("image", picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))))
             for i in range(first, first + len(weights))
         )
         embeddings = engine.embed_all(Mix(pictures, (weights,)), None, self.tower, None, "centre crop")

@@ -1,7 +1,7 @@
-"""The mathematics of mixing embeddings. Weights come as plain numbers; a weight of 0 leaves its vector out altogether.
+"""The mathematics of mixing embeddings. Weights are plain numbers; a weight of 0 leaves its vector out altogether.
 
-Every function computes in float32, answers in the dtype and on the device of `vectors`, and raises InputError where a
-row of weights has not one number a vector. A vector with weight 0 is never read, so not even a NaN in it matters.
+Every function computes in float32, returns the dtype and device of `vectors`, and raises InputError if a row of weights
+does not have one number per vector. A vector with weight 0 is never read, so a NaN in it does not matter.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from .errors import InputError
 from .weights import Matrix, Row
 
 CANCELLED = 1e-6
-"""A weighted sum no longer than this share of what went into it is rounding error: its direction means nothing."""
+"""A weighted sum shorter than this share of its terms' lengths is rounding error: its direction is meaningless."""
 
 OPPOSITE = 1e-4
-"""Unit vectors closer than this, in radians, to being opposite have no shortest path between them."""
+"""Two unit vectors count as opposite, without a shortest path between them, if they are this close to it, in radians."""
 
 MEAN_STEPS = 64
 MEAN_TOLERANCE = 1e-6
@@ -25,10 +25,10 @@ MEAN_TOLERANCE = 1e-6
 
 
 def weighted_slots(vectors: Tensor, weights: Matrix, slots: int) -> Tensor:
-    """Weight times vector, one a slot: [V, slots, D] from `vectors` [N, D] and `weights` [V, N].
+    """Put one weighted vector into each slot: [V, slots, D] from `vectors` [N, D] and `weights` [V, N].
 
     In each row the vectors whose weight is not 0 come first, in order, then zero vectors.
-    Raises InputError where a row has more than `slots` of them.
+    Raises InputError if a row has more than `slots` weights that are not 0.
     """
     result = vectors.new_zeros((len(weights), slots, vectors.shape[-1]), dtype=torch.float32)
     for variant, row in enumerate(weights):
@@ -43,32 +43,32 @@ def weighted_slots(vectors: Tensor, weights: Matrix, slots: int) -> Tensor:
 
 
 def weighted_sum(vectors: Tensor, weights: Matrix) -> Tensor:
-    """The sum of weight times vector, not normalised: [V, ...] from `vectors` [N, ...] and `weights` [V, N]."""
+    """Sum weight times vector without normalising: [V, ...] from `vectors` [N, ...] and `weights` [V, N]."""
     return _each_row(vectors, [_sum(*_used(vectors, row)) for row in weights])
 
 
 def norm_preserving_average(vectors: Tensor, weights: Matrix) -> Tensor:
-    """The direction of the weighted sum at the usual length: [V, ...] from `vectors` [N, ..., D] and `weights` [V, N].
+    """Average directions and lengths separately: [V, ...] from `vectors` [N, ..., D] and `weights` [V, N].
 
-    With lengths over the last dimension: sum(w v) / |sum(w v)| times sum(|w| |v|) / sum(|w|). Unlike the plain sum it
+    With lengths over the last dimension: sum(w v) / |sum(w v)| times sum(|w| |v|) / sum(|w|). Unlike the plain sum this
     keeps the length that a model was trained on. A negative weight points away from its vector.
-    A row of zeros, and a sum that cancels, give zeros. Scaling a row by a positive number changes nothing.
+    A row of zeros and a sum that cancels become zeros. Scaling a row by a positive number changes nothing.
     """
     return _each_row(vectors, [_norm_preserving(*_used(vectors, row)) for row in weights])
 
 
 def spherical_mean(vectors: Tensor, weights: Matrix) -> Tensor:
-    """The weighted mean of the directions along the sphere, at the weighted mean length.
+    """Average directions along the sphere, and lengths separately: the weighted mean of each.
 
     [V, ...] from `vectors` [N, ..., D] and `weights` [V, N]; directions and lengths are over the last dimension. The
     direction is the Fréchet (Karcher) mean: the point of the unit sphere with the least weighted sum of squared angles,
     found by the fixed-point iteration x <- exp_x(sum(w log_x(v))) (Buss and Fillmore, Spherical Averages and
     Applications to Spherical Splines and Interpolation, ACM Transactions on Graphics 20(2), 2001, algorithm A1).
-    Of two vectors it is spherical linear interpolation, sin((1 - t) a) / sin(a) u + sin(t a) / sin(a) v.
+    For two vectors it is spherical linear interpolation, sin((1 - t) a) / sin(a) u + sin(t a) / sin(a) v.
 
-    Between two opposite vectors no path is the shortest: the mean takes the direction of the heavier one, and is zero
-    where they weigh the same. In general it is zero where the weighted directions add up to nothing, and for a row of
-    zeros. A vector of length 0 has no direction; its weight counts for the length alone. Scaling a row by a positive
+    Two opposite vectors have no shortest path between them: the mean takes the direction of the one with the larger
+    weight, and is zero if the weights are equal. It is also zero whenever the weighted directions cancel, and for a row
+    of zeros. A vector of length 0 has no direction; its weight counts only for the length. Scaling a row by a positive
     number changes nothing. Raises InputError on a negative weight.
     """
     for row in weights:
@@ -79,7 +79,7 @@ def spherical_mean(vectors: Tensor, weights: Matrix) -> Tensor:
 
 
 def _used(vectors: Tensor, row: Row) -> tuple[Tensor, Row]:
-    """The vectors [K, ...] whose weight in `row` is not 0, as float32, and these weights."""
+    """Return the vectors [K, ...] whose weight in `row` is not 0, as float32, and these weights."""
     if len(row) != vectors.shape[0]:
         raise InputError(f"There are {len(row)} weights for {vectors.shape[0]} embeddings: give one for each.")
     kept = [k for k, weight in enumerate(row) if weight]
@@ -88,7 +88,7 @@ def _used(vectors: Tensor, row: Row) -> tuple[Tensor, Row]:
 
 
 def _factors(numbers: Row, like: Tensor) -> Tensor:
-    """`numbers` [K] shaped to multiply `like` [K, ...]."""
+    """Return `numbers` [K] as a tensor that can be multiplied with `like` [K, ...]."""
     factors = torch.tensor(numbers, dtype=torch.float32, device=like.device)
     return factors.reshape((-1,) + (1,) * (like.dim() - 1))
 
@@ -102,7 +102,7 @@ def _sum(chosen: Tensor, numbers: Row) -> Tensor:
 
 
 def _shares(numbers: Row) -> Row:
-    """`numbers` divided by the sum of their magnitudes. Dividing by the largest first keeps that sum finite."""
+    """Divide `numbers` by the sum of their magnitudes. Dividing by the largest first keeps that sum finite."""
     peak = max(map(abs, numbers))
     total = sum(abs(number / peak) for number in numbers)
     return tuple(number / peak / total for number in numbers)
@@ -117,7 +117,7 @@ def _norm_preserving(chosen: Tensor, numbers: Row) -> Tensor:
 
 
 def _direction(total: Tensor, scale: Tensor) -> Tensor:
-    """`total` [..., D] at length 1, or zero where it is rounding error beside `scale` [..., 1]."""
+    """Scale `total` [..., D] to length 1, or to zero if it is rounding error compared with `scale` [..., 1]."""
     length = vector_norm(total, dim=-1, keepdim=True)
     real = length > CANCELLED * scale
     return torch.where(real, total / torch.where(real, length, 1.0), 0.0)
@@ -144,11 +144,14 @@ def _spherical(chosen: Tensor, numbers: Row) -> Tensor:
 
 
 def _log(base: Tensor, directions: Tensor) -> Tensor:
-    """The tangents at `base` [..., D] that lead along the sphere to `directions` [K, ..., D]; zero to the opposite."""
+    """Return the tangents at `base` [..., D] that lead along the sphere to `directions` [K, ..., D].
+
+    The tangent to an opposite direction is zero.
+    """
     cosine = (base * directions).sum(dim=-1, keepdim=True)
     tangent = directions - cosine * base
     sine = vector_norm(tangent, dim=-1, keepdim=True)
-    # The arc cosine loses half its digits near 1, the two-argument arc tangent none.
+    # The arc cosine loses half its digits near 1; the two-argument arc tangent does not.
     angle = torch.atan2(sine, cosine)
     ratio = torch.where(sine > 0, angle / sine, 1.0)
     return torch.where(angle < torch.pi - OPPOSITE, ratio * tangent, 0.0)

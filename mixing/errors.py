@@ -1,7 +1,7 @@
 """Errors of the pack.
 
-Every message is one line for the person at the screen: what was wrong, with the value, and what to do about it.
-It never holds a key.
+Every message is one line for the user: what was wrong, with the value, and what to do about it.
+A message never holds a key.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ class MixError(Exception):
 
 
 class InputError(MixError):
-    """What the person gave cannot be used: a weight, a mix, a recipe, a file. No engine can help with it."""
+    """The user's input cannot be used: a weight, a mix, a recipe, a file. Another engine would fail as well."""
 
 
 class WeightsError(InputError):
-    """Weights that do not parse, are not finite, or do not match what they weigh."""
+    """Weights that cannot be parsed, are not finite, or do not match the ingredients."""
 
 
 class ImageError(InputError):
-    """A picture, or the bytes of one, that cannot be read or has the wrong layout."""
+    """An image that has the wrong layout, or whose file cannot be read."""
 
 
 class EngineError(MixError):
     """An engine cannot deliver; another engine might.
 
-    `cause` is a short constant such as "out of memory" or "no tower": reports show it and tests compare it.
+    `cause` is a short constant such as "out of memory" or "no tower", for reports and tests.
     """
 
     def __init__(self, message: str, cause: str) -> None:

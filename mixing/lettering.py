@@ -1,4 +1,4 @@
-"""Lines of text on a picture: the font that has the letters, and where a line breaks."""
+"""Lines of text on a picture: choosing a font that has the letters, and breaking lines."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ SYSTEM_FONTS = (
     "msyh.ttc",
     "PingFang.ttc",
 )
-"""Looked up in Pillow's own places for fonts, where its built-in font, little more than ASCII, lacks a letter."""
+"""Tried, in the folders where Pillow looks for fonts, if its built-in font lacks a letter: it has little more than
+ASCII."""
 
 _CLOSING = ("Pe", "Pf", "Po")
 _OPENING = ("Ps", "Pi")
-"""Unicode's categories of punctuation: at the end of a line, not at the beginning of the next, and the reverse."""
+"""Unicode's categories of punctuation that must not begin a line, and that must not end one."""
 
 
 def wrapped(text: str, font: Font, width: int, most: int) -> list[str]:
-    """`text` in at most `most` lines of at most `width` pixels, broken at spaces and between wide letters.
+    """Break `text` into at most `most` lines of at most `width` pixels, at spaces and between wide letters.
 
-    A word that is too long for a line, or a line without such a place, is broken where it ends.
+    A word that is longer than a line is broken where the line is full. Text that does not fit ends in an ellipsis.
     """
     lines: list[str] = []
     while text:
@@ -41,10 +42,13 @@ def wrapped(text: str, font: Font, width: int, most: int) -> list[str]:
     return lines
 
 
-def _breaks(text: str, place: int) -> bool:
-    """Whether a line may end before text[place]: after a space, and beside a wide letter such as a Chinese one, but
-    neither before closing punctuation nor after an opening one."""
-    before, after = text[place - 1], text[place : place + 1]
+def _breaks(text: str, index: int) -> bool:
+    """Say whether a line may end before text[index].
+
+    It may after a space and next to a wide letter, such as a Chinese one, but not before closing punctuation or after
+    opening punctuation.
+    """
+    before, after = text[index - 1], text[index : index + 1]
     if before == " ":
         return True
     if not after or unicodedata.category(after) in _CLOSING or unicodedata.category(before) in _OPENING:
@@ -53,13 +57,13 @@ def _breaks(text: str, place: int) -> bool:
 
 
 def _fitting(text: str, end: str, font: Font, width: int) -> int:
-    """How many characters of `text`, at least 1, fit into `width` pixels with `end` behind them."""
+    """Count the characters of `text`, at least 1, that fit into `width` pixels followed by `end`."""
     counts = range(1, len(text) + 1)
     return max(1, bisect_right(counts, float(width), key=lambda count: float(font.getlength(text[:count] + end))))
 
 
 def font_for(size: int, text: str) -> Font:
-    """Pillow's own font, or the system font that lacks fewest letters of `text` if Pillow's lacks any."""
+    """Return Pillow's built-in font or, if it lacks letters of `text`, the font that lacks the fewest."""
     letters = {letter for letter in text if not letter.isspace()}
     best: Font = ImageFont.load_default(size)
     fewest = _lacking(best, letters)
@@ -77,6 +81,6 @@ def font_for(size: int, text: str) -> Font:
 
 
 def _lacking(font: Font, letters: set[str]) -> int:
-    """How many of `letters` the font draws as it draws U+10FFFF, which is no character and so in no font."""
+    """Count the letters that the font draws like U+10FFFF, which is not a character and therefore not in any font."""
     unknown = bytes(font.getmask("\U0010ffff"))
     return sum(bytes(font.getmask(letter)) == unknown for letter in letters)

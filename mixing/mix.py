@@ -1,4 +1,4 @@
-"""Ingredients and their one matrix of weights. Imports no torch or Pillow: pixels are carried, never looked into."""
+"""Ingredients and their one matrix of weights. Imports neither torch nor Pillow: pixels are only carried."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ class Picture:
 
 @dataclass(frozen=True)
 class Region:
-    """Where in the output an ingredient acts. `mask` is [H, W], 0 (not there) to 1 (fully), of any size."""
+    """The part of the output where an ingredient acts. `mask` is [H, W] of any size, 0 (not there) to 1 (fully)."""
 
     digest: str
     mask: Any = field(repr=False, compare=False)
 
 
 MAX_TEXT = 20_000
-"""Most characters of a text. The time of a tokenizer grows with the square of a word's length: one of 400,000 letters
-kept it busy for 45 s, which no interrupt ends."""
+"""Most characters of a text. A tokenizer's time grows with the square of a word's length: a word of 400,000 letters took
+45 s, and an interrupt cannot stop it."""
 
 
 def check_length(text: str, what: str) -> None:
-    """Raises InputError, calling it `what`, on a text of more than MAX_TEXT characters."""
+    """Raise InputError, naming the text `what`, if it has more than MAX_TEXT characters."""
     if len(text) > MAX_TEXT:
         raise InputError(f"{what} has {len(text)} characters: shorten it to {MAX_TEXT}.")
 
 
 @dataclass(frozen=True)
 class Ingredient:
-    """One image, one text or one image URL, and where (`region`) and when it acts.
+    """One image, one text or one image URL, and where (`region`) and when (`start` to `end`) it acts.
 
-    `start` and `end` are shares of the sampling, 0 to 1.
-    Raises InputError where the span is empty or leaves 0 to 1, or a text or URL is blank or longer than MAX_TEXT.
+    `start` and `end` are fractions of the sampling, 0 to 1.
+    Raises InputError if the span is empty or leaves 0 to 1, and if a text or URL is blank or longer than MAX_TEXT.
     """
 
     kind: Kind
@@ -65,10 +65,10 @@ class Ingredient:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the content alone: region and span do not change what a tower sees."""
+        """SHA-256 (hex) of the content only: region and span do not change what an encoder sees."""
         if isinstance(self.content, Picture):
             return self.content.digest
-        # JSON can bring half a surrogate pair into a text, which strict UTF-8 refuses.
+        # A text from JSON can hold half a surrogate pair, which strict UTF-8 refuses.
         return hashlib.sha256(f"{self.kind}:{self.content}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -76,7 +76,7 @@ class Ingredient:
 class Mix:
     """Ingredients in order, and the matrix `weights` [variants, ingredients] that says how much of each.
 
-    Raises WeightsError where a row of the matrix has not one number an ingredient, and where a number is not finite.
+    Raises WeightsError if a row does not have one number per ingredient, and if a number is not finite.
     """
 
     ingredients: tuple[Ingredient, ...] = ()
@@ -84,7 +84,7 @@ class Mix:
 
     def __post_init__(self) -> None:
         if not self.weights:
-            raise WeightsError("The weights have no row: a mix needs at least one.")
+            raise WeightsError("The weights have no rows: a mix needs at least one.")
         for number, row in enumerate(self.weights, 1):
             if len(row) != len(self.ingredients):
                 raise WeightsError(
@@ -95,18 +95,18 @@ class Mix:
 
     @property
     def variants(self) -> int:
-        """Rows of the matrix."""
+        """The number of rows of the matrix."""
         return len(self.weights)
 
     def appended(self, ingredients: tuple[Ingredient, ...], weights: Matrix) -> Mix:
-        """This mix with `ingredients` behind its own, weighted by `weights` [variants or 1, len(ingredients)].
+        """Return this mix with `ingredients` after its own, weighted by `weights` [variants or 1, len(ingredients)].
 
-        Raises WeightsError where both have more than one row and not the same number.
+        Raises WeightsError if both have more than one row and not the same number.
         """
         return Mix(self.ingredients + ingredients, joined(self.weights, weights))
 
     def used(self) -> Mix:
-        """This mix without the ingredients whose weight is 0 in every variant: weight 0 is absence."""
+        """Return this mix without the ingredients whose weight is 0 in every variant: weight 0 means absence."""
         kept = used_columns(self.weights)
         return Mix(
             tuple(self.ingredients[i] for i in kept),
@@ -114,22 +114,22 @@ class Mix:
         )
 
     def pictures(self, row: Sequence[float]) -> list[Picture]:
-        """The images that have a weight in `row`, in order."""
+        """Return the images whose weight in `row` is not 0, in order."""
         contents = [ingredient.content for ingredient, weight in zip(self.ingredients, row, strict=True) if weight]
         return [content for content in contents if isinstance(content, Picture)]
 
     def reweighted(self, weights: Matrix) -> Mix:
-        """This mix with another matrix [variants, ingredients]. Raises WeightsError as the mix itself does."""
+        """Return this mix with another matrix [variants, ingredients]. Raises WeightsError as the class does."""
         return replace(self, weights=weights)
 
 
 def mixed(
     sockets: Sequence[tuple[Ingredient, ...]], pad: str, weights: Matrix | None = None, before: Mix | None = None
 ) -> Mix:
-    """The mix of one Image Mix node: the ingredients of each socket, behind those of `before`.
+    """Make the mix of one Image Mix node: the ingredients of `before`, then those of each socket.
 
-    `weights` [variants, sockets] replaces the `pad`'s text for these sockets; each ingredient gets its socket's weight.
-    Raises WeightsError where the numbers do not match the sockets.
+    `weights` [variants, sockets] replaces the text of the `pad` for these sockets. Each ingredient gets the weight of its
+    socket. Raises WeightsError if the numbers do not match the sockets.
     """
     matrix = weights if weights is not None else (pad_row(pad, len(sockets)),)
     spread_out = spread(matrix, [len(socket) for socket in sockets])

@@ -1,4 +1,4 @@
-"""The plain picture that stands in the place of one that did not come, and says why."""
+"""The placeholder: a plain picture that stands in for a missing one and says why it is missing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ GROUND = (236, 236, 236)
 CROSS = (214, 214, 214)
 INK = (96, 32, 32)
 SIDE = 512
-"""Width and height in pixels, if nothing else says them."""
+"""Width and height in pixels, if no other size is known."""
 
 TITLE = "Missing"
 TITLE_SCALE = 1.4
-"""How many times as large as the reason the title is set."""
+"""Size of the title relative to the reason."""
 
 SMALLEST_TYPE, LARGEST_TYPE = 10, 32
 SHRINK = 0.88
-"""How much smaller each next try is set if the reason does not fit."""
+"""Factor by which the type shrinks until the reason fits."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class _Line:
 
 
 def placeholder_png(width: int, height: int, reason: str) -> bytes:
-    """A PNG of `width` x `height` pixels with a cross, the title, and `reason` as far as there is room for them."""
+    """Draw a PNG of `width` x `height` pixels with a cross, the title, and as much of `reason` as there is room for."""
     image = Image.new("RGB", (width, height), GROUND)
     draw = ImageDraw.Draw(image)
     stroke = max(1, min(width, height) // 256)
@@ -55,18 +55,21 @@ def placeholder_png(width: int, height: int, reason: str) -> bytes:
 
 
 def filled(files: Sequence[bytes | None], reasons: Sequence[str], size: tuple[int, int]) -> list[bytes]:
-    """`files` with a placeholder for each None, of the size of the first picture that came, else `size`.
+    """Replace each None of `files` by a placeholder PNG of the size of the first file, or of `size` if there is no file.
 
-    `size` is (width, height) in pixels; 0 stands for SIDE. `reasons` are those of the missing ones, in order.
+    `size` is (width, height) in pixels; 0 means SIDE. `reasons` has one reason per None, in order.
     """
-    came = next((data for data in files if data is not None), None)
-    width, height = _size_of(came) if came is not None else size
+    first = next((data for data in files if data is not None), None)
+    width, height = _size_of(first) if first is not None else size
     texts = iter(reasons)
     return [placeholder_png(width or SIDE, height or SIDE, next(texts)) if data is None else data for data in files]
 
 
 def _set(reason: str, width: int, height: int) -> list[_Line]:
-    """The title and `reason` in `width` x `height` pixels: as large as fits, else cut; nothing if not even the title fits."""
+    """Set the title and `reason` in `width` x `height` pixels, as large as fits.
+
+    A reason that does not fit in the smallest type is cut. Return no lines if not even the title fits.
+    """
     size = max(SMALLEST_TYPE, min(LARGEST_TYPE, round(math.sqrt(math.sqrt(max(1, width) * max(1, height))))))
     while True:
         title = _line(TITLE, font_for(round(size * TITLE_SCALE), TITLE), size // 4)

@@ -1,31 +1,30 @@
-"""The recipe: a mix, and what a generation needs besides it. Frozen, hashable, serialisable; imports no torch."""
+"""The recipe: a mix, and the other settings of a generation. Frozen and hashable. Imports neither torch nor Pillow."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import InputError
-from .mix import Ingredient, Mix, Picture, Region, check_length
+from .mix import Ingredient, Mix, Picture, check_length
 from .seeds import LARGEST_SEED
 
 FORMAT = "image-mixer-recipe/1"
 SIZE_STEP = 8
 MIN_SIDE, MAX_SIDE = 256, 1024
 LARGEST_SIDE, MAX_STEPS, MAX_SAMPLES = 8192, 1000, 64
-"""Upper ends. Widgets keep to them by themselves; what is linked to a widget's input is checked here alone."""
+"""Upper limits. Widgets enforce them for typed values; values from links are only checked here."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to make. Engines turn it into len(mix.weights) x samples images, ordered by variant, then sample.
+    """What to make. Engines turn a recipe into len(mix.weights) x samples images, ordered by variant, then sample.
 
-    `width` and `height` are pixels, multiples of 8; 0 takes the first image's (see `size_of`). `guidance_scale` is
-    that of classifier-free guidance; 1 switches it off. `seed` -1 lets a remote service draw one.
+    `width` and `height` are pixels, multiples of 8; 0 takes the first image's size (see `size_of`). `guidance_scale`
+    is the scale of classifier-free guidance; 1 switches it off. A `seed` of -1 lets a remote service draw one.
     Raises InputError on a value outside its range.
     """
 
@@ -64,10 +63,10 @@ class Recipe:
 
 
 def size_of(recipe: Recipe, first: tuple[int, int] | None) -> tuple[int, int]:
-    """(width, height) in pixels to generate. `first` is the first image's (width, height), or None without an image.
+    """Return the (width, height) in pixels to generate. `first` is (width, height) of the first image, or None.
 
-    A recipe of size 0 takes the first image's shape, scaled so that both sides lie in 256 to 1024 where its shape
-    allows that, in multiples of 8. Raises InputError where there is no image to take it from.
+    A recipe of size 0 takes the first image's shape, scaled so that both sides lie in 256 to 1024 if its shape allows
+    that, in multiples of 8. Raises InputError if the size is 0 and there is no image.
     """
     if recipe.width:
         return recipe.width, recipe.height
@@ -83,9 +82,9 @@ def _side(length: float) -> int:
 
 
 def to_json(recipe: Recipe) -> str:
-    """The recipe as canonical JSON text (sorted keys, no spaces); images and regions by content hash, without pixels.
+    """Write the recipe as canonical JSON (sorted keys, no spaces), with content hashes in place of images and regions.
 
-    Equal recipes give the same text: 1 and 1.0 are both written 1.0, and 0 has no sign.
+    Equal recipes have the same text: 1 and 1.0 are both written 1.0, and 0 has no sign.
     """
     return json.dumps(
         {
@@ -99,24 +98,6 @@ def to_json(recipe: Recipe) -> str:
         ensure_ascii=False,
         allow_nan=False,
     )
-
-
-def from_json(text: str, contents: Mapping[str, Any]) -> Recipe:
-    """The recipe that `to_json` wrote. `contents` gives pixels and masks by content hash.
-
-    Raises InputError on text that is no recipe, and on a hash that `contents` lacks.
-    """
-    try:
-        data = json.loads(text)
-        if data["format"] != FORMAT:
-            raise InputError(f"This is not a recipe of a form known here: {str(data['format'])[:80]!r}.")
-        mix = Mix(
-            tuple(_ingredient(fields, contents) for fields in data["ingredients"]),
-            tuple(tuple(float(w) for w in row) for row in data["weights"]),
-        )
-        return Recipe(mix, **{name: kind(data[name]) for name, kind in _SCALARS.items()})
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"This is not a recipe: {type(error).__name__} while reading it.") from error
 
 
 def _real(value: float) -> float:
@@ -143,21 +124,3 @@ def _ingredient_fields(ingredient: Ingredient) -> dict[str, Any]:
         "start": _real(ingredient.start),
         "end": _real(ingredient.end),
     }
-
-
-def _ingredient(fields: Mapping[str, Any], contents: Mapping[str, Any]) -> Ingredient:
-    def content_of(digest: str) -> Any:
-        if digest not in contents:
-            raise InputError(f"The recipe names content {digest[:12]}…, which is not at hand.")
-        return contents[digest]
-
-    kind, content, region = fields["kind"], fields["content"], fields["region"]
-    if kind not in ("image", "text", "url") or not isinstance(content, str):
-        raise InputError(f"The recipe has an ingredient of unknown kind {str(kind)[:40]!r}.")
-    return Ingredient(
-        kind,
-        Picture(content, content_of(content)) if kind == "image" else content,
-        Region(region, content_of(region)) if region is not None else None,
-        float(fields["start"]),
-        float(fields["end"]),
-    )

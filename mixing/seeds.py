@@ -1,4 +1,4 @@
-"""Seeds: the ranges they live in, the seed of each sample, and sequences of them."""
+"""Seeds: their ranges, the seed of each sample, and sequences of seeds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import Literal
 from .errors import InputError
 
 MAX_SEED = 2**53 - 1
-"""Largest seed of a widget: the largest whole number that JavaScript keeps exactly."""
+"""Largest seed of a widget: the largest whole number that JavaScript represents exactly."""
 
 LARGEST_SEED = 2**63 - 1
-"""Largest seed that a recipe takes by a link: the largest whole number that a database and most services keep."""
-
-MAX_ENGINE_SEED = 2**32 - 1
-"""Largest seed where an engine takes 32 bits."""
+"""Largest seed that a recipe accepts from a link: the largest whole number that SQLite and most services store."""
 
 MAX_COUNT = 1000
 """Most seeds of a sequence."""
@@ -24,18 +21,15 @@ MODES: tuple[Mode, ...] = ("count up", "random", "same")
 
 
 def sample_seed(seed: int, sample: int) -> int:
-    """The seed of sample `sample` (from 0): seed + sample, going on at 0 after MAX_SEED, or after LARGEST_SEED if the
-    seed is above MAX_SEED."""
+    """Return the seed of sample number `sample`, from 0: seed + sample.
+
+    After MAX_SEED it continues at 0; if `seed` is above MAX_SEED, after LARGEST_SEED.
+    """
     return (seed + sample) % ((MAX_SEED if seed <= MAX_SEED else LARGEST_SEED) + 1)
 
 
-def engine_seed(seed: int) -> int:
-    """The seed for an engine of 32 bits: seed modulo 2**32, so that seeds up to MAX_ENGINE_SEED stay as they are."""
-    return seed % (MAX_ENGINE_SEED + 1)
-
-
 def sequence(seed: int, count: int, mode: Mode) -> tuple[int, ...]:
-    """`count` seeds from `seed`: counting up, drawn from it by hashing (the same every time), or the same again.
+    """Return `count` seeds: counting up from `seed`, drawn from it by hashing (the same every time), or `seed` repeated.
 
     Raises InputError on a seed outside 0 to MAX_SEED, on a count outside 1 to MAX_COUNT, and on an unknown mode.
     """

@@ -1,17 +1,18 @@
-"""The contact sheet: many pictures on one, in rows, each with its caption."""
+"""The contact sheet: many pictures on one, in rows or in a triangle, each with its caption."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .errors import InputError
 from .images import MAX_PIXELS, pil_to_tensor, tensor_to_pil
-from .lettering import font_for, wrapped
+from .lettering import Font, font_for, wrapped
 
 Layout = Literal["rows", "triangle"]
 LAYOUTS: tuple[Layout, ...] = ("rows", "triangle")
@@ -20,17 +21,38 @@ BACKGROUND = (236, 236, 236)
 INK = (32, 32, 32)
 
 ONE_ROW = 5
-"""Up to so many pictures stand in one row, as a sweep is read; more are laid out as near to square as can be."""
+"""Most pictures that stand in one row if the number of columns is not given. More are laid out close to a square."""
 
 CAPTION_LINES = 2
 CAPTION_WIDTH = 64
-"""Narrowest column, in pixels, that a caption is set in: smaller cells stand apart instead."""
+"""Narrowest column, in pixels, for a caption. If cells are narrower, the columns are this wide all the same."""
 
 SMALLEST_TYPE, LARGEST_TYPE = 10, 32
 
-
 Box = tuple[int, int, int, int]
 """Left, top, width and height, in pixels."""
+
+
+class Sheet(NamedTuple):
+    """A contact sheet: one picture [1, H, W, 3], float32, 0 to 1, and the box of each cell, including its caption."""
+
+    image: Tensor
+    cells: list[Box]
+
+
+@dataclass(frozen=True)
+class _Captions:
+    """The captions of all cells, broken into lines. `space` is left above and below a caption, in pixels."""
+
+    lines: list[list[str]]
+    font: Font
+    line_height: int
+    space: int
+
+    @property
+    def height(self) -> int:
+        """The pixels that every cell needs below its picture; 0 if no cell has a caption."""
+        return self.line_height * max(map(len, self.lines)) + 2 * self.space if any(self.lines) else 0
 
 
 def contact_sheet(
@@ -40,81 +62,85 @@ def contact_sheet(
     gap: int = 8,
     cell: int = 0,
     layout: Layout = "rows",
-) -> Tensor:
-    """The picture of `sheet_with_cells` alone."""
-    return sheet_with_cells(pixels, captions, columns, gap, cell, layout)[0]
+) -> Sheet:
+    """Draw all `pixels` on one sheet: a batch [B, H, W, C], or pictures of any sizes.
 
+    - columns: pictures per row. 0 chooses: one row for up to ONE_ROW pictures, otherwise the sheet nearest to a square.
+    - gap: pixels between cells and to the edge of the sheet.
+    - cell: length in pixels of the longer side of a cell; 0 takes the largest width and height of the pictures. Other
+      pictures are fitted into the cell.
+    - layout: "triangle" sets 1, 2, 3, ... pictures in centred rows, so that the simplex sweep of three ingredients has
+      each ingredient alone in a corner; `columns` is then ignored.
 
-def sheet_with_cells(
-    pixels: Sequence[Tensor] | Tensor,
-    captions: Sequence[str] | None = None,
-    columns: int = 0,
-    gap: int = 8,
-    cell: int = 0,
-    layout: Layout = "rows",
-) -> tuple[Tensor, list[Box]]:
-    """One picture [1, H, W, 3], float32, 0 to 1, of all `pixels`: a batch [B, H, W, C], or pictures of any sizes.
-
-    Beside it the place of each picture on the sheet, its caption included.
-    `columns` 0 chooses: one row up to ONE_ROW pictures, else as many as bring the sheet nearest to a square.
-    `gap` is the distance between cells and to the edge, in pixels. A cell is as large as the largest width and height;
-    `cell`, where not 0, is the length in pixels that its longer side is scaled to. Pictures of other sizes are fitted
-    into it. A caption stands under its picture in at most CAPTION_LINES lines, cut with an ellipsis.
-    Layout "triangle" sets 1, 2, 3, ... pictures in rows, each row in the middle, so that the simplex sweep of three
-    ingredients has each alone in a corner; `columns` then means nothing.
-    Raises InputError without a picture, where a triangle is not full, where the captions are not as many as the
-    pictures, on a negative number, and where the sheet would have more than MAX_PIXELS pixels; ImageError
-    as `images.picture` does.
+    A caption stands below its picture in at most CAPTION_LINES lines and is cut with an ellipsis.
+    Raises InputError if there is no picture, if a triangle is not full, if there is not one caption per picture, on a
+    negative number, and if the sheet would have more than MAX_PIXELS pixels; ImageError as `images.picture` does.
     """
     for name, value in (("columns", columns), ("gap", gap), ("cell", cell)):
         if value < 0:
             raise InputError(f"A contact sheet takes {name} from 0, not {value}.")
-    images = [tensor_to_pil(one) for one in pixels]
-    if not images:
-        raise InputError("A contact sheet needs at least one image: none came.")
-    if captions is not None and len(captions) != len(images):
-        raise InputError(f"There are {len(captions)} captions for {len(images)} images: give one for each, or none.")
-
+    images = _images(pixels, captions)
     width, height = _cell_size(images, cell)
     texts = [" ".join(caption.split()) for caption in captions or ()]
     column = max(width, CAPTION_WIDTH) if any(texts) else width
-    size = min(LARGEST_TYPE, max(SMALLEST_TYPE, round(math.sqrt(column))))
-    font = font_for(size, "".join(texts))
-    lines = [wrapped(text, font, column, CAPTION_LINES) for text in texts]
-    line_height = math.ceil(max((font.getbbox(line)[3] for block in lines for line in block), default=0)) + 1
-    space = size // 3
-    row = height + (line_height * max(map(len, lines)) + 2 * space if any(lines) else 0)
-
+    set_captions = _set(texts, column)
+    row = height + set_captions.height
     if layout == "triangle":
-        places = _triangle(len(images))
+        positions = _triangle(len(images))
     else:
         columns = min(columns, len(images)) or _columns(len(images), column + gap, row + gap)
-        places = [(float(number % columns), number // columns) for number in range(len(images))]
-    across, down = max(place[0] for place in places) + 1, places[-1][1] + 1
+        positions = [(float(number % columns), number // columns) for number in range(len(images))]
+    cells = [(gap + round(x * (column + gap)), gap + y * (row + gap), column, row) for x, y in positions]
+    across, down = max(x for x, _ in positions) + 1, positions[-1][1] + 1
     sheet_size = (round(across * (column + gap)) + gap, down * (row + gap) + gap)
     if math.prod(sheet_size) > MAX_PIXELS:
         raise InputError(
             f"The contact sheet would have {sheet_size[0]} x {sheet_size[1]} pixels: "
             "make its cells smaller, or give it fewer images."
         )
-
     sheet = Image.new("RGB", sheet_size, BACKGROUND)
+    for box, image in zip(cells, images, strict=True):
+        _paste(sheet, _fitted(image, width, height), box, height)
+    _write(sheet, set_captions, cells, height)
+    return Sheet(pil_to_tensor(sheet), cells)
+
+
+def _images(pixels: Sequence[Tensor] | Tensor, captions: Sequence[str] | None) -> list[Image.Image]:
+    images = [tensor_to_pil(one) for one in pixels]
+    if not images:
+        raise InputError("A contact sheet needs at least one image: connect images.")
+    if captions is not None and len(captions) != len(images):
+        raise InputError(f"There are {len(captions)} captions for {len(images)} images: give one for each, or none.")
+    return images
+
+
+def _set(texts: list[str], column: int) -> _Captions:
+    """Break captions into lines of at most `column` pixels, in type that grows with the column."""
+    size = min(LARGEST_TYPE, max(SMALLEST_TYPE, round(math.sqrt(column))))
+    font = font_for(size, "".join(texts))
+    lines = [wrapped(text, font, column, CAPTION_LINES) for text in texts]
+    line_height = math.ceil(max((font.getbbox(line)[3] for block in lines for line in block), default=0)) + 1
+    return _Captions(lines, font, line_height, space=size // 3)
+
+
+def _paste(sheet: Image.Image, image: Image.Image, box: Box, height: int) -> None:
+    """Paste a picture into the middle of the upper `height` pixels of its cell."""
+    left, top, column, _ = box
+    sheet.paste(image, (left + (column - image.width) // 2, top + (height - image.height) // 2))
+
+
+def _write(sheet: Image.Image, captions: _Captions, cells: list[Box], height: int) -> None:
+    """Write the captions below the pictures, which take the upper `height` pixels of each cell."""
     draw = ImageDraw.Draw(sheet)
-    cells: list[Box] = []
-    for number, image in enumerate(images):
-        left = gap + round(places[number][0] * (column + gap))
-        top = gap + places[number][1] * (row + gap)
-        cells.append((left, top, column, row))
-        fitted = _fitted(image, width, height)
-        sheet.paste(fitted, (left + (column - fitted.width) // 2, top + (height - fitted.height) // 2))
-        for k, line in enumerate(lines[number] if lines else ()):
-            indent = (column - font.getlength(line)) // 2
-            draw.text((left + indent, top + height + space + k * line_height), line, fill=INK, font=font)
-    return pil_to_tensor(sheet), cells
+    for (left, top, column, _), lines in zip(cells, captions.lines, strict=False):
+        for k, line in enumerate(lines):
+            indent = (column - captions.font.getlength(line)) // 2
+            down = top + height + captions.space + k * captions.line_height
+            draw.text((left + indent, down), line, fill=INK, font=captions.font)
 
 
 def _triangle(count: int) -> list[tuple[float, int]]:
-    """(column, row) of each cell of a triangle that stands on its longest row, in row order; columns go by halves."""
+    """Return the (column, row) of each cell of a triangle with its longest row at the bottom; columns may be halves."""
     rows = math.isqrt(2 * count)
     if rows * (rows + 1) // 2 != count:
         raise InputError(
@@ -137,7 +163,7 @@ def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _columns(count: int, width: int, height: int) -> int:
-    """How many of `count` cells stand in a row for a sheet nearest to a square; of two as near, the wider."""
+    """Return how many of `count` cells per row bring the sheet nearest to a square; the wider of two equally near."""
     if count <= ONE_ROW:
         return count
 

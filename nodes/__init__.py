@@ -1,4 +1,4 @@
-"""The nodes: declarations, and conversions between ComfyUI's values and the pack's. The one list of them is NODES."""
+"""The nodes: declarations, and conversions between ComfyUI's values and the pack's. NODES lists all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fallback: when an engine cannot deliver, the branch linked to `fallback` runs and its images take their place."""
+"""Fallback: if an engine cannot deliver, the branch linked to `fallback` runs and its images are used instead."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 from comfy_execution.utils import get_executing_context
 
-from ..mixing import report as reports
 from ..mixing.errors import EngineError
+from ..mixing.report import hand_over_report
 from .types import MENU
 
 logger = logging.getLogger("image-mixer")
@@ -19,27 +19,30 @@ logger = logging.getLogger("image-mixer")
 T = TypeVar("T")
 
 ENGINE_REPORTS = {"ImageMixerLocal": 2, "ImageMixerRemote": 1, "ImageMixerHandOver": 2}
-"""Where the engine nodes have their report among their outputs."""
+"""The index of the report among the outputs of each engine node."""
 
 _unfinished: collections.Counter[str] = collections.Counter()
 
 
-def count(node_id: str | None) -> int:
-    """Runs of a node so far that did not end as asked. As its fingerprint it makes a later queue try again."""
+def unfinished_runs(node_id: str | None) -> int:
+    """Count the runs of a node that did not end as asked. As the node's fingerprint, it makes a later queue try again."""
     return _unfinished[str(node_id)]
 
 
-def try_again(node_id: str | None) -> None:
-    """The node handed over, or pictures are missing: the next queue runs it again, whatever is cached."""
+def run_again(node_id: str | None) -> None:
+    """Make the next queue run the node again whatever is cached: it handed over, or images are missing."""
     _unfinished[str(node_id)] += 1
 
 
-def to(fallback: list[Any], engine: str, error: EngineError, hidden: Any, vae_input: str | None) -> io.NodeOutput:
-    """Expand into the branch at the raw link `fallback`; its report, where an engine of this pack made one, comes along.
+def hand_over(
+    fallback: list[Any], engine: str, error: EngineError, hidden: Any, vae_input: str | None
+) -> io.NodeOutput:
+    """Expand the failed node into the branch at the raw link `fallback`.
 
-    `vae_input` names the failed node's VAE input, through which an image becomes its latent output again.
+    If that branch ends in an engine of this pack, its report is passed on. `vae_input` names the failed node's VAE input,
+    which turns the images into its latent output; None if the node has no latent output.
     """
-    try_again(hidden.unique_id)
+    run_again(hidden.unique_id)
     logger.warning("Image Mixer (%s) hands over to its fallback: %s", engine, error)
     this, other = hidden.dynprompt.get_node(hidden.unique_id), hidden.dynprompt.get_node(fallback[0])
     links = {"image": fallback}
@@ -54,18 +57,18 @@ def to(fallback: list[Any], engine: str, error: EngineError, hidden: Any, vae_in
 
 
 def _item() -> int:
-    """Which item of the lists that are linked to it the executing node is at."""
+    """Return the index of the list item that the current node is running for."""
     context = get_executing_context()
     return context.list_index or 0 if context is not None else 0
 
 
 def _at(values: list[T], item: int) -> T:
-    """An item of a list, the last one where it is too short: as ComfyUI deals lists out to nodes."""
+    """Return an item of a list, or the last one if the list is too short, as ComfyUI does for lists of inputs."""
     return values[min(item, len(values) - 1)]
 
 
 class ImageMixerHandOver(io.ComfyNode):
-    """Not for graphs made by hand: engine nodes expand into it."""
+    """The node that engine nodes expand into. It is not meant to be added by hand."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -73,32 +76,34 @@ class ImageMixerHandOver(io.ComfyNode):
             node_id="ImageMixerHandOver",
             display_name="Image Mixer Hand-over",
             category=f"{MENU}/internal",
-            description="What an engine node becomes when it hands over to its fallback. Not for use by hand.",
+            description="An engine node turns into this node when it hands over to its fallback. Do not add it by hand.",
             is_dev_only=True,
             is_input_list=True,
             inputs=[
                 io.Image.Input("image", tooltip="The images of the other engine."),
-                io.String.Input("engine", default="", tooltip="The engine that could not deliver."),
-                io.String.Input("reason", default="", tooltip="Why it could not."),
-                io.Vae.Input("vae", optional=True, tooltip="Makes the latent of the images. Unconnected: no latent."),
+                io.String.Input("engine", default="", tooltip="The engine that failed: local or remote."),
+                io.String.Input("reason", default="", tooltip="Why it failed."),
+                io.Vae.Input(
+                    "vae", optional=True, tooltip="Encodes the images to latents. Unconnected: no latent output."
+                ),
                 io.String.Input(
                     "other_report",
                     optional=True,
                     force_input=True,
-                    tooltip="The other engine's report. Unconnected: none.",
+                    tooltip="The other engine's report. Unconnected: no report.",
                 ),
                 io.Int.Input(
                     "item",
                     default=0,
                     min=0,
                     optional=True,
-                    tooltip="Which item of a list is handed over: only those that failed are. 0 is the first.",
+                    tooltip="Index of the list item that failed, which is the only one handed over. 0 is the first.",
                 ),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The same images."),
-                io.Latent.Output("latent", tooltip="Their latent."),
-                io.String.Output("report", tooltip="Who handed over and why (JSON)."),
+                io.Latent.Output("latent", tooltip="The images as latents."),
+                io.String.Output("report", tooltip="Which engine handed over, and why (JSON)."),
             ],
         )
 
@@ -112,8 +117,8 @@ class ImageMixerHandOver(io.ComfyNode):
         other_report: list[str] | None = None,
         item: list[int] | None = None,
     ) -> io.NodeOutput:
-        at = (item or [0])[0]
-        made = _at(image, at)
-        latent = {"samples": _at(vae, at).encode(made[..., :3])} if vae else None
-        report = reports.handed_over(engine[0], reason[0], _at(other_report, at) if other_report else None)
-        return io.NodeOutput(made, latent, report)
+        index = (item or [0])[0]
+        images = _at(image, index)
+        latent = {"samples": _at(vae, index).encode(images[..., :3])} if vae else None
+        report = hand_over_report(engine[0], reason[0], _at(other_report, index) if other_report else None)
+        return io.NodeOutput(images, latent, report)

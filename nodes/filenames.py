@@ -1,4 +1,4 @@
-"""Where files may be saved, looked at before a graph runs: afterwards the images would be paid for already."""
+"""Checks on names of files to save. They run before the graph does, since its images may have to be paid for."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 import folder_paths
 
 LONGEST_NAME = 240
-"""Bytes of one name, with room for the counter and the ending."""
+"""Most bytes of one name, which leaves room for the counter and the suffix."""
 
 
 def valid(prefix: str | None, below: str = "") -> bool | str:
-    """What `validate_inputs` answers for a beginning of file names in the output folder, or in `below` of it. A linked
-    one (None) is looked at by ComfyUI when it is there."""
+    """Return what `validate_inputs` must for a filename prefix in the output folder, or in its subfolder `below`.
+
+    A linked prefix (None) is accepted: ComfyUI checks it when the node runs.
+    """
     text = prefix or ""
     folder = Path(folder_paths.get_output_directory()).resolve()
     if "\x00" in text or any(len(part.encode(errors="replace")) > LONGEST_NAME for part in Path(text).parts):
-        return f"filename_prefix {text[:40]!r} is no name that a file can have: choose a shorter one without odd characters."
+        return f"filename_prefix {text[:40]!r} cannot be a file name: choose a shorter one without special characters."
     if not (folder / below / text).resolve().is_relative_to(folder):
-        return f"filename_prefix {text[:80]!r} leads out of ComfyUI's output folder: choose a name in it."
+        return f"filename_prefix {text[:80]!r} leads out of ComfyUI's output folder: choose a name inside it."
     return True

@@ -15,7 +15,7 @@ from ..mixing.images import PREPARATIONS
 from ..mixing.mix import Mix
 from ..mixing.recipe import Recipe
 from ..mixing.weights import Matrix
-from . import fallback as fallbacks
+from .fallback import hand_over, unfinished_runs
 from .methods import megapixels_input, method_input, settings_of
 from .types import MENU, ImageMix, MixAdapter, MixEmbeds, MixRecipe, MixWeights
 
@@ -232,7 +232,7 @@ class ImageMixerLocal(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **kwargs: Any) -> int:
-        return fallbacks.count(cls.hidden.unique_id)
+        return unfinished_runs(cls.hidden.unique_id)
 
     @classmethod
     def validate_inputs(cls, model: Any = None, method: Any = None) -> bool | str:
@@ -273,7 +273,7 @@ class ImageMixerLocal(io.ComfyNode):
         except EngineError as error:
             if fallback is None:
                 raise
-            return fallbacks.to(fallback, "local", error, cls.hidden, vae_input="vae")
+            return hand_over(fallback, "local", error, cls.hidden, vae_input="vae")
         return io.NodeOutput(made.images, {"samples": made.latents}, reports.to_json(made.report))
 
 

@@ -7,22 +7,22 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..mixing import images as pictures
-from ..mixing import weights as rows
-from ..mixing.errors import MixError
+from ..mixing.images import pictures, region
 from ..mixing.mix import Ingredient, Kind, Mix, mixed
+from ..mixing.weights import Matrix
 from .types import MENU, ImageMix, MixWeights
+from .weights import weights_valid
 
 MAX_SOCKETS = 10
 
-_MIX_TOOLTIP = "A mix to go on from: its ingredients come first and keep their own weights. Unconnected: a new mix."
-_WEIGHT_TOOLTIP = "How much of this ingredient, relative to the others. 0 leaves it out exactly; 1 is the usual."
+_MIX_TOOLTIP = "A mix to extend: its ingredients come first and keep their own weights. Unconnected: start a new mix."
+_WEIGHT_TOOLTIP = "How much of this ingredient to use, relative to the others, -10 to 10. 1 is usual; 0 leaves it out."
 _REGION_TOOLTIP = (
-    "Where in the output this ingredient acts: white is fully, black is not at all. Of any size; it is scaled to the "
-    "output. Unconnected: everywhere."
+    "Where in the output this ingredient acts: fully where the mask is white, not at all where it is black. The mask may "
+    "have any size and is scaled to the output. Unconnected: everywhere."
 )
-_START_TOOLTIP = "From which part of the sampling this ingredient acts, 0 to 1. 0 is from the first step."
-_END_TOOLTIP = "Up to which part of the sampling this ingredient acts, 0 to 1. 1 is to the last step."
+_START_TOOLTIP = "When this ingredient starts to act, as a fraction of the sampling, 0 to 1. 0 is the first step."
+_END_TOOLTIP = "When this ingredient stops acting, as a fraction of the sampling, 0 to 1. 1 is after the last step."
 
 
 class ImageMixerMix(io.ComfyNode):
@@ -32,7 +32,7 @@ class ImageMixerMix(io.ComfyNode):
             node_id="ImageMixerMix",
             display_name="Image Mix",
             category=MENU,
-            description="The images to mix and how much of each.",
+            description="Chooses the images to mix and how much of each.",
             search_aliases=[
                 "blend",
                 "merge",
@@ -48,26 +48,26 @@ class ImageMixerMix(io.ComfyNode):
                     "images",
                     template=io.Autogrow.TemplatePrefix(
                         io.Image.Input(
-                            "image", tooltip="A picture to mix; each picture of a batch gets this socket's weight."
+                            "image", tooltip="An image to mix. Every image of a batch gets the weight of this socket."
                         ),
                         prefix="image",
                         min=1,
                         max=MAX_SOCKETS,
                     ),
-                    tooltip="The pictures to mix, a socket each.",
+                    tooltip="The images to mix, one socket per image or batch.",
                 ),
                 io.String.Input(
                     "pad",
                     default="",
                     optional=True,
-                    extra_dict={"widgetType": "IMAGE_MIXER_PAD"},  # a text still; web/pad.js draws it
-                    tooltip="A weight for each image socket, such as 0.5, 0.7. A missing number is 1; 0 leaves a picture "
-                    "out. A connected weights input replaces it.",
+                    extra_dict={"widgetType": "IMAGE_MIXER_PAD"},  # the value is still a text; web/pad.js draws it
+                    tooltip="One weight per image socket, such as 0.5, 0.7. A missing number is 1; 0 leaves the image "
+                    "out. Connected weights replace the pad.",
                 ),
                 MixWeights.Input(
                     "weights",
                     optional=True,
-                    tooltip="Weights for these sockets, one column a socket; more rows make more variants. Unconnected: the pad.",
+                    tooltip="Weights for these sockets, one column per socket; each row makes a variant. Unconnected: the pad.",
                 ),
                 ImageMix.Input("mix", optional=True, tooltip=_MIX_TOOLTIP),
             ],
@@ -76,13 +76,13 @@ class ImageMixerMix(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, images: Any = None, pad: str | None = None) -> bool | str:
-        return _valid(rows.parse, pad)
+        return weights_valid(pad)
 
     @classmethod
     def execute(
-        cls, images: io.Autogrow.Type, pad: str = "", weights: rows.Matrix | None = None, mix: Mix | None = None
+        cls, images: io.Autogrow.Type, pad: str = "", weights: Matrix | None = None, mix: Mix | None = None
     ) -> io.NodeOutput:
-        sockets = [tuple(Ingredient("image", p) for p in pictures.pictures(batch)) for batch in images.values()]
+        sockets = [tuple(Ingredient("image", one) for one in pictures(batch)) for batch in images.values()]
         return io.NodeOutput(mixed(sockets, pad, weights, mix))
 
 
@@ -93,16 +93,16 @@ class ImageMixerAddImage(io.ComfyNode):
             node_id="ImageMixerAddImage",
             display_name="Add Image",
             category=f"{MENU}/ingredients",
-            description="Adds an image to a mix, where and when it acts included.",
+            description="Adds an image to a mix, and says where and when it acts.",
             search_aliases=["mix image", "regional mix", "image weight"],
             inputs=[
                 ImageMix.Input("mix", optional=True, tooltip=_MIX_TOOLTIP),
-                io.Image.Input("image", tooltip="The picture to add; each picture of a batch becomes an ingredient."),
+                io.Image.Input("image", tooltip="The image to add. Every image of a batch becomes an ingredient."),
                 _weight_input(),
                 io.Mask.Input("region", optional=True, tooltip=_REGION_TOOLTIP),
                 *_span_inputs(),
             ],
-            outputs=[ImageMix.Output("mix", tooltip="The mix with this image behind its others.")],
+            outputs=[ImageMix.Output("mix", tooltip="The mix with this image after its other ingredients.")],
         )
 
     @classmethod
@@ -115,7 +115,7 @@ class ImageMixerAddImage(io.ComfyNode):
         mix: Mix | None = None,
         region: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
-        return io.NodeOutput(_added(mix, "image", pictures.pictures(image), weight, region, start, end))
+        return io.NodeOutput(_added(mix, "image", pictures(image), weight, region, start, end))
 
 
 class ImageMixerAddText(io.ComfyNode):
@@ -125,7 +125,7 @@ class ImageMixerAddText(io.ComfyNode):
             node_id="ImageMixerAddText",
             display_name="Add Text",
             category=f"{MENU}/ingredients",
-            description="Adds a text to a mix as an ingredient of its own. Needs a method that takes texts: image mixer.",
+            description="Adds a text to a mix as an ingredient. Only the method image mixer accepts text ingredients.",
             search_aliases=["mix text", "prompt ingredient", "text weight"],
             inputs=[
                 ImageMix.Input("mix", optional=True, tooltip=_MIX_TOOLTIP),
@@ -134,13 +134,13 @@ class ImageMixerAddText(io.ComfyNode):
                     default="",
                     multiline=True,
                     dynamic_prompts=True,
-                    tooltip="What this ingredient says, up to 75 tokens. Empty is refused: remove the node.",
+                    tooltip="The text of this ingredient, up to 75 tokens. It must not be empty; remove the node instead.",
                 ),
                 _weight_input(),
                 io.Mask.Input("region", optional=True, tooltip=_REGION_TOOLTIP),
                 *_span_inputs(),
             ],
-            outputs=[ImageMix.Output("mix", tooltip="The mix with this text behind its others.")],
+            outputs=[ImageMix.Output("mix", tooltip="The mix with this text after its other ingredients.")],
         )
 
     @classmethod
@@ -163,18 +163,20 @@ class ImageMixerAddURL(io.ComfyNode):
             node_id="ImageMixerAddURL",
             display_name="Add Image URL",
             category=f"{MENU}/ingredients",
-            description="Adds an image by its public URL. It is passed on to a remote service and never fetched by this server.",
+            description="Adds an image by its public URL. A remote service receives the URL; this server never fetches it.",
             search_aliases=["image url", "remote image", "modelslab"],
             inputs=[
                 ImageMix.Input("mix", optional=True, tooltip=_MIX_TOOLTIP),
                 io.String.Input(
-                    "url", default="", tooltip="The picture's public address, https://… The local engine refuses it."
+                    "url",
+                    default="",
+                    tooltip="The public address of the image, https://... Only remote services accept it.",
                 ),
                 _weight_input(),
                 io.Mask.Input("region", optional=True, tooltip=_REGION_TOOLTIP),
                 *_span_inputs(),
             ],
-            outputs=[ImageMix.Output("mix", tooltip="The mix with this URL behind its others.")],
+            outputs=[ImageMix.Output("mix", tooltip="The mix with this URL after its other ingredients.")],
         )
 
     @classmethod
@@ -195,12 +197,12 @@ def _added(
     kind: Kind,
     contents: Iterable[Any],
     weight: float,
-    region: io.Mask.Type | None,
+    mask: io.Mask.Type | None,
     start: float,
     end: float,
 ) -> Mix:
-    """The mix with an ingredient for each of `contents` behind its own, all with one weight, region and span."""
-    area = pictures.region(region) if region is not None else None
+    """Return the mix with one ingredient per item of `contents` added, all with the same weight, region and span."""
+    area = region(mask) if mask is not None else None
     ingredients = tuple(Ingredient(kind, content, area, start, end) for content in contents)
     return (mix or Mix()).appended(ingredients, ((weight,) * len(ingredients),))
 
@@ -218,12 +220,3 @@ def _span_inputs() -> list[io.Float.Input]:
             "end", default=1.0, min=0.0, max=1.0, step=0.01, round=0.001, tooltip=_END_TOOLTIP, advanced=True
         ),
     ]
-
-
-def _valid(parse: Any, text: str | None) -> bool | str:
-    """What `validate_inputs` answers for a text that `parse` reads; a linked one (None) is read when it is there."""
-    try:
-        parse(text or "")
-    except MixError as error:
-        return str(error)
-    return True

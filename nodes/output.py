@@ -1,4 +1,4 @@
-"""What comes last: contact sheets, and pictures saved with their report."""
+"""Output nodes: contact sheets, and images saved with their report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import io, ui
 
-from ..mixing import images as pictures
-from ..mixing import report as reports
-from ..mixing.sheet import LAYOUTS, Box, sheet_with_cells
+from ..mixing.images import encode_png
+from ..mixing.report import MadeImage, placeholders, reports_by_batch
+from ..mixing.report_sheet import Run, report_sheet
+from ..mixing.sheet import LAYOUTS, Layout, Sheet
 from . import filenames
 from .types import MENU
 
@@ -28,24 +29,21 @@ class ImageMixerSheet(io.ComfyNode):
             node_id="ImageMixerSheet",
             display_name="Contact Sheet",
             category=_DRAWER,
-            description="All images on one sheet, each with its caption.",
+            description="Draws all images on one sheet, each with its caption.",
             search_aliases=["grid", "montage", "compare", "xy plot"],
             is_output_node=True,
             is_input_list=True,
             inputs=[
-                io.Image.Input("images", tooltip="The pictures: batches and lists of any sizes."),
+                io.Image.Input("images", tooltip="The images: batches and lists of any sizes."),
                 io.String.Input(
                     "captions",
                     default="",
                     multiline=True,
                     optional=True,
-                    tooltip="A line a picture. Empty: those of the report.",
+                    tooltip="One line per image. Empty: captions from the report.",
                 ),
-                io.String.Input(
-                    "report",
-                    optional=True,
-                    force_input=True,
-                    tooltip="An engine's report: captions of weights and seeds. Unconnected: the captions above.",
+                _report_input(
+                    "report", "An engine's report, for captions with weights and seeds. Unconnected: no report."
                 ),
                 io.Int.Input(
                     "columns",
@@ -53,29 +51,20 @@ class ImageMixerSheet(io.ComfyNode):
                     min=0,
                     max=100,
                     optional=True,
-                    tooltip="Pictures a row. 0 chooses: the samples of a variant where there are several, else by their number.",
+                    tooltip="Images per row, up to 100. 0 chooses: the samples of one variant if there are several, "
+                    "otherwise by the number of images.",
                 ),
                 io.Combo.Input(
                     "layout",
                     options=list(LAYOUTS),
                     default=LAYOUTS[0],
                     optional=True,
-                    tooltip="rows, or triangle for the simplex sweep of three pictures: each alone in a corner, the mixtures "
-                    "between.",
+                    tooltip="rows: images in rows. triangle: for the simplex sweep of three images, each alone in a corner "
+                    "and the mixtures between them.",
                 ),
-                io.Image.Input(
-                    "beside",
-                    optional=True,
-                    tooltip="Another engine's pictures of the same recipe, in rows of their own. Unconnected: none.",
-                ),
-                io.String.Input(
-                    "beside_report",
-                    optional=True,
-                    force_input=True,
-                    tooltip="The report of those; captions then name engine and time too. Unconnected: none.",
-                ),
+                *_beside_inputs(),
             ],
-            outputs=[io.Image.Output("image", tooltip="One picture of all.")],
+            outputs=[io.Image.Output("image", tooltip="The sheet.")],
         )
 
     @classmethod
@@ -85,17 +74,18 @@ class ImageMixerSheet(io.ComfyNode):
         captions: list[str] | None = None,
         report: list[str] | None = None,
         columns: list[int] | None = None,
-        layout: list[str] | None = None,
+        layout: list[Layout] | None = None,
         beside: list[io.Image.Type] | None = None,
         beside_report: list[str] | None = None,
     ) -> io.NodeOutput:
-        pixels, others = ([one for batch in batches or [] for one in batch] for batches in (images, beside))
-        texts = [*(report or []), *(beside_report or [])]
-        lines = reports.lines((captions or [""])[0], texts, compared=bool(beside_report))
-        across = (columns or [0])[0] or reports.columns(texts, len(pixels), len(others))
-        sheet, cells = sheet_with_cells([*pixels, *others], lines, across, layout=(layout or LAYOUTS)[0])
-        made = [image for text in texts for image in reports.images(text)]
-        return io.NodeOutput(sheet, ui={"image_mixer_sheet": [_shown(sheet, cells, made)]})
+        sheet, made = report_sheet(
+            _run(images, report),
+            _run(beside, beside_report),
+            (captions or [""])[0],
+            (columns or [0])[0],
+            (layout or LAYOUTS)[0],
+        )
+        return io.NodeOutput(sheet.image, ui={"image_mixer_sheet": [_shown(sheet, made)]})
 
 
 class ImageMixerSave(io.ComfyNode):
@@ -105,25 +95,24 @@ class ImageMixerSave(io.ComfyNode):
             node_id="ImageMixerSave",
             display_name="Save Mix",
             category=_DRAWER,
-            description="Saves PNGs with the report beside ComfyUI's own metadata; drop one on the canvas to get the graph back.",
+            description="Saves PNG files that hold the report as well as ComfyUI's own metadata. Drop one on the canvas to get "
+            "the workflow back.",
             search_aliases=["save image", "export", "png"],
             is_output_node=True,
             is_input_list=True,
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             inputs=[
-                io.Image.Input("images", tooltip="The pictures to save."),
+                io.Image.Input("images", tooltip="The images to save."),
                 io.String.Input(
                     "filename_prefix",
                     default="mix/mix",
-                    tooltip="Folder and beginning of the names in ComfyUI's output folder; %date:yyyy-MM-dd% and the "
-                    "like work as in Save Image.",
+                    tooltip="Folder and first part of the file names in ComfyUI's output folder. Patterns such as "
+                    "%date:yyyy-MM-dd% work as in Save Image.",
                 ),
-                io.String.Input(
+                _report_input(
                     "report",
-                    optional=True,
-                    force_input=True,
-                    tooltip="An engine's report, saved in each PNG; of a list of reports each goes with its pictures, or all "
-                    "of them with the one sheet. Unconnected: none.",
+                    "An engine's report, saved in each PNG. From a list of reports, each goes with its own images, or all of "
+                    "them with a single sheet. Unconnected: no report is saved.",
                 ),
             ],
             outputs=[],
@@ -137,53 +126,74 @@ class ImageMixerSave(io.ComfyNode):
     def execute(
         cls, images: list[io.Image.Type], filename_prefix: list[str], report: list[str] | None = None
     ) -> io.NodeOutput:
-        texts = report or []
-        marks = reports.missing(texts, [len(batch) for batch in images])
+        reports = report or []
+        marks = placeholders(reports, [len(batch) for batch in images])
         saved = [
             result
-            for batch, text, missing in zip(images, reports.by_batch(texts, len(images)), marks, strict=True)
+            for batch, text, missing in zip(images, reports_by_batch(reports, len(images)), marks, strict=True)
             for result in _saved(batch, filename_prefix[0], _metadata(cls.hidden, text), missing)
         ]
         return io.NodeOutput(ui={**ui.SavedImages(saved).as_dict(), **({REPORT_KEY: report} if report else {})})
 
 
-def _shown(sheet: io.Image.Type, cells: list[Box], made: list[reports.MadeImage]) -> dict[str, Any]:
-    """What the page shows of a sheet: the picture, where each cell is, and the weights and seed that made it."""
-    data = pictures.encode_png(sheet[0], {})
+def _report_input(name: str, tooltip: str) -> io.String.Input:
+    return io.String.Input(name, optional=True, force_input=True, tooltip=tooltip)
+
+
+def _beside_inputs() -> list[io.Input]:
+    return [
+        io.Image.Input(
+            "beside",
+            optional=True,
+            tooltip="Another engine's images of the same recipe, shown in separate rows. Unconnected: no other images.",
+        ),
+        _report_input(
+            "beside_report",
+            "The report on the images of beside. Captions then also name the engine and its time. Unconnected: no report.",
+        ),
+    ]
+
+
+def _run(batches: list[io.Image.Type] | None, reports: list[str] | None) -> Run:
+    return Run([image for batch in batches or [] for image in batch], reports or [])
+
+
+def _shown(sheet: Sheet, made: list[MadeImage | None]) -> dict[str, Any]:
+    """Save the sheet as a temporary file and describe it for the page: each cell with its weights and seed."""
+    data = encode_png(sheet.image[0], {})
     folder = Path(folder_paths.get_temp_directory())
     file = folder / f"image_mixer_sheet_{hashlib.sha256(data).hexdigest()[:16]}.png"
     folder.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
-    known = made if len(made) == len(cells) else [None] * len(cells)
     return {
         **ui.SavedResult(file.name, "", io.FolderType.temp),
-        "size": [sheet.shape[2], sheet.shape[1]],
+        "size": [sheet.image.shape[2], sheet.image.shape[1]],
         "cells": [
-            {"box": box, "weights": one and one.weights, "seed": one and one.seed}
-            for box, one in zip(cells, known, strict=True)
+            {"box": box, "weights": image and image.weights, "seed": image and image.seed}
+            for box, image in zip(sheet.cells, made, strict=True)
         ],
     }
 
 
-def _saved(batch: io.Image.Type, beginning: str, metadata: dict[str, str], missing: list[bool]) -> list[ui.SavedResult]:
-    """The PNGs of a batch, numbered on from those that are there.
+def _saved(batch: io.Image.Type, prefix: str, metadata: dict[str, str], missing: list[bool]) -> list[ui.SavedResult]:
+    """Save a batch as PNG files, numbered after those that exist.
 
-    "_missing" at the end of a placeholder's name stands after the number, which ComfyUI reads up to the next "_".
+    The name of a placeholder ends in "_missing", after the number: ComfyUI reads the number up to the next "_".
     """
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        beginning, folder_paths.get_output_directory(), batch.shape[2], batch.shape[1]
+        prefix, folder_paths.get_output_directory(), batch.shape[2], batch.shape[1]
     )
     saved = []
     for index, (image, placeholder) in enumerate(zip(batch, missing, strict=True)):
         end = "missing" if placeholder else ""
         file = f"{name.replace('%batch_num%', str(index))}_{counter + index:05}_{end}.png"
-        (Path(folder) / file).write_bytes(pictures.encode_png(image, metadata))
+        (Path(folder) / file).write_bytes(encode_png(image, metadata))
         saved.append(ui.SavedResult(file, subfolder, io.FolderType.output))
     return saved
 
 
 def _metadata(hidden: io.HiddenHolder, report: str | None) -> dict[str, str]:
-    """The texts of a PNG, ComfyUI's own under its own names; none where the server was told to write none."""
+    """Return the texts of a PNG by keyword: ComfyUI's own and the report; empty if the server writes no metadata."""
     if args.disable_metadata:
         return {}
     texts = {"prompt": json.dumps(hidden.prompt)} if hidden.prompt is not None else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..mixing import seeds
+from ..mixing.seeds import MAX_COUNT, MAX_SEED, MODES, Mode, sequence
 from .types import MENU
 
 _DRAWER = f"{MENU}/seeds"
@@ -24,10 +24,10 @@ class ImageMixerSeed(io.ComfyNode):
                     "seed",
                     default=0,
                     min=-1,
-                    max=seeds.MAX_SEED,
+                    max=MAX_SEED,
                     control_after_generate=True,
-                    tooltip="Start of the random numbers: the same seed, the same picture. -1 lets a remote service "
-                    "draw one; the local engine refuses it.",
+                    tooltip="Starting point of the random numbers: the same seed makes the same image. -1 lets a remote "
+                    "service draw a seed; the local engine does not accept it.",
                 ),
             ],
             outputs=[io.Int.Output("seed", tooltip="The seed.")],
@@ -45,31 +45,35 @@ class ImageMixerSeedSequence(io.ComfyNode):
             node_id="ImageMixerSeedSequence",
             display_name="Seed Sequence",
             category=_DRAWER,
-            description="A list of seeds: what is connected behind it runs once for each.",
+            description="Makes a list of seeds. The nodes after it run once per seed.",
             search_aliases=["seed list", "seed batch", "seeds"],
             inputs=[
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
-                    max=seeds.MAX_SEED,
+                    max=MAX_SEED,
                     control_after_generate=True,
-                    tooltip="The first seed, or what random ones are drawn from.",
+                    tooltip="The first seed; in mode random, the number from which the seeds are drawn.",
                 ),
                 io.Int.Input(
-                    "count", default=4, min=1, max=seeds.MAX_COUNT, tooltip="How many seeds, so how many runs."
+                    "count",
+                    default=4,
+                    min=1,
+                    max=MAX_COUNT,
+                    tooltip=f"Number of seeds, and so the number of runs, 1 to {MAX_COUNT}.",
                 ),
                 io.Combo.Input(
                     "mode",
-                    options=list(seeds.MODES),
+                    options=list(MODES),
                     default="count up",
-                    tooltip="count up: seed, seed + 1, … random: drawn from the seed, the same each time. same: the "
-                    "seed again and again.",
+                    tooltip="count up: seed, seed + 1, and so on. random: drawn from the seed, the same seeds every time. "
+                    "same: the seed itself, repeated.",
                 ),
             ],
-            outputs=[io.Int.Output("seeds", is_output_list=True, tooltip="The seeds, a run each.")],
+            outputs=[io.Int.Output("seeds", is_output_list=True, tooltip="The seeds, one per run.")],
         )
 
     @classmethod
-    def execute(cls, seed: int, count: int, mode: str) -> io.NodeOutput:
-        return io.NodeOutput(list(seeds.sequence(seed, count, mode)))
+    def execute(cls, seed: int, count: int, mode: Mode) -> io.NodeOutput:
+        return io.NodeOutput(list(sequence(seed, count, mode)))

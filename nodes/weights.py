@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..mixing import weights
-from ..mixing.errors import MixError
+from ..mixing.errors import WeightsError
 from ..mixing.seeds import MAX_SEED
+from ..mixing.sweeps import EASINGS, MAX_VARIANTS, PATTERNS, Easing, Pattern, blend, sweep
+from ..mixing.weights import NORMALISATIONS, Normalisation, checked, formatted, normalised, parse
 from .types import MENU, MixWeights
 
 _DRAWER = f"{MENU}/weights"
-MAX_VARIANTS = 4096
 
 
 class ImageMixerWeights(io.ComfyNode):
@@ -20,16 +20,23 @@ class ImageMixerWeights(io.ComfyNode):
             node_id="ImageMixerWeights",
             display_name="Mix Weights",
             category=_DRAWER,
-            description="One row of weights, typed or linked as text, and normalised if asked for.",
+            description="Makes one row of weights from text, and normalises it if you choose so.",
             search_aliases=["init_image_weights", "ratio", "normalise"],
             inputs=[
                 io.String.Input(
                     "text",
                     default="0.5, 0.5",
-                    tooltip="A number an image, separated by commas, spaces, semicolons or new lines: 0.5, 0.7. "
+                    tooltip="One number per image, separated by commas, spaces, semicolons or new lines: 0.5, 0.7. "
                     "0 leaves an image out.",
                 ),
-                _normalisation_input(),
+                io.Combo.Input(
+                    "normalisation",
+                    options=list(NORMALISATIONS),
+                    default="as given",
+                    tooltip="How the numbers are scaled. as given: not at all. sum to 1: they add up to 1. max to 1: the "
+                    "largest is 1. unit length: their squares add up to 1. softmax: shares of the exponentials, which add "
+                    "up to 1, so even a weight of 0 gets a share.",
+                ),
             ],
             outputs=[
                 MixWeights.Output("weights", tooltip="One row of weights."),
@@ -39,12 +46,12 @@ class ImageMixerWeights(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, text: str | None = None) -> bool | str:
-        return _no_error(lambda: text is None or weights.parse(text))
+        return weights_valid(text)
 
     @classmethod
-    def execute(cls, text: str, normalisation: str) -> io.NodeOutput:
-        matrix = weights.normalised(weights.checked((weights.parse(text),)), normalisation)
-        return io.NodeOutput(matrix, weights.formatted(matrix[0]))
+    def execute(cls, text: str, normalisation: Normalisation) -> io.NodeOutput:
+        matrix = normalised(checked((parse(text),)), normalisation)
+        return io.NodeOutput(matrix, formatted(matrix[0]))
 
 
 class ImageMixerBlendWeights(io.ComfyNode):
@@ -54,40 +61,42 @@ class ImageMixerBlendWeights(io.ComfyNode):
             node_id="ImageMixerBlendWeights",
             display_name="Blend Weights",
             category=_DRAWER,
-            description="Rows of weights that go from one row to another: an animation, or a sweep between two mixes.",
+            description="Makes rows of weights that change step by step from one row to another, for an animation or a sweep.",
             search_aliases=["interpolate", "transition", "animate weights", "morph"],
             inputs=[
                 io.String.Input(
-                    "from", default="1, 0", tooltip="The first variant's weights, a number an image: 1, 0."
+                    "from", default="1, 0", tooltip="The weights of the first variant, one number per image: 1, 0."
                 ),
                 io.String.Input(
-                    "to", default="0, 1", tooltip="The last variant's weights, as many numbers as from has: 0, 1."
+                    "to",
+                    default="0, 1",
+                    tooltip="The weights of the last variant, as many numbers as in from: 0, 1.",
                 ),
                 io.Int.Input(
                     "variants",
                     default=9,
                     min=1,
                     max=MAX_VARIANTS,
-                    tooltip="How many rows, both ends included. 1 gives the first one alone.",
+                    tooltip=f"Number of rows, 1 to {MAX_VARIANTS}, first and last included. 1 makes only the first row.",
                 ),
                 io.Combo.Input(
                     "easing",
-                    options=list(weights.EASINGS),
+                    options=list(EASINGS),
                     default="linear",
-                    tooltip="How the steps are spread: linear is even, the others are slow at their start, end or both.",
+                    tooltip="How the steps are spread. linear: evenly. ease in: smaller steps at the start. ease out: "
+                    "smaller steps at the end. ease in-out: smaller steps at both ends.",
                 ),
             ],
-            outputs=[MixWeights.Output("weights", tooltip="A row a variant.")],
+            outputs=[MixWeights.Output("weights", tooltip="One row per variant.")],
         )
 
     @classmethod
     def validate_inputs(cls, **kwargs: object) -> bool | str:
-        texts = [kwargs.get(name) for name in ("from", "to")]
-        return _no_error(lambda: [weights.parse(text) for text in texts if isinstance(text, str)]) if kwargs else True
+        return weights_valid(kwargs.get("from"), kwargs.get("to"))
 
     @classmethod
-    def execute(cls, variants: int, easing: str, **row: str) -> io.NodeOutput:
-        return io.NodeOutput(weights.blend(weights.parse(row["from"]), weights.parse(row["to"]), variants, easing))
+    def execute(cls, variants: int, easing: Easing, **row: str) -> io.NodeOutput:
+        return io.NodeOutput(blend(parse(row["from"]), parse(row["to"]), variants, easing))
 
 
 class ImageMixerSweepWeights(io.ComfyNode):
@@ -97,25 +106,27 @@ class ImageMixerSweepWeights(io.ComfyNode):
             node_id="ImageMixerSweepWeights",
             display_name="Sweep Weights",
             category=_DRAWER,
-            description="Rows of weights that explore a mix: from image to image, all mixtures, each alone, or at random.",
+            description="Makes rows of weights that explore a mix: from image to image, all mixtures, one image at a time, or "
+            "at random.",
             search_aliases=["grid", "explore", "simplex", "random weights"],
             inputs=[
                 io.Int.Input(
-                    "ingredients", default=2, min=1, max=100, tooltip="How many numbers a row has: one an image."
+                    "ingredients", default=2, min=1, max=100, tooltip="Numbers per row, one per image, 1 to 100."
                 ),
                 io.Combo.Input(
                     "pattern",
-                    options=list(weights.PATTERNS),
+                    options=list(PATTERNS),
                     default="ramp",
                     tooltip="ramp: from each image to the next. simplex: every mixture on an even grid. one at a time: "
-                    "each image alone. random: shares drawn evenly.",
+                    "each image alone. random: random shares, evenly distributed.",
                 ),
                 io.Int.Input(
                     "variants",
                     default=9,
                     min=1,
                     max=MAX_VARIANTS,
-                    tooltip="How many rows. simplex takes the finest grid that fits; one at a time ignores it.",
+                    tooltip=f"Number of rows, 1 to {MAX_VARIANTS}. simplex makes the finest grid with at most this many rows; one at a time "
+                    "ignores this number.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -123,30 +134,25 @@ class ImageMixerSweepWeights(io.ComfyNode):
                     min=0,
                     max=MAX_SEED,
                     control_after_generate=False,
-                    tooltip="For the pattern random: the same seed draws the same rows. Ignored by the others.",
+                    tooltip="Seed of the pattern random: the same seed makes the same rows. The other patterns ignore it.",
                 ),
             ],
-            outputs=[MixWeights.Output("weights", tooltip="A row a variant.")],
+            outputs=[MixWeights.Output("weights", tooltip="One row per variant.")],
         )
 
     @classmethod
-    def execute(cls, ingredients: int, pattern: str, variants: int, seed: int) -> io.NodeOutput:
-        return io.NodeOutput(weights.sweep(ingredients, pattern, variants, seed))
+    def execute(cls, ingredients: int, pattern: Pattern, variants: int, seed: int) -> io.NodeOutput:
+        return io.NodeOutput(sweep(ingredients, pattern, variants, seed))
 
 
-def _normalisation_input() -> io.Combo.Input:
-    return io.Combo.Input(
-        "normalisation",
-        options=list(weights.NORMALISATIONS),
-        default="as given",
-        tooltip="as given leaves the numbers alone. sum to 1: shares. max to 1: the largest is 1. unit length: squares sum to "
-        "1. softmax: shares by exponential, so that even 0 gets some.",
-    )
+def weights_valid(*texts: object) -> bool | str:
+    """Return what `validate_inputs` must: True, or a message about the first text that does not hold weights.
 
-
-def _no_error(check: object) -> bool | str:
+    An input that is not a text (None for a linked one) is read when the node runs.
+    """
     try:
-        check()  # type: ignore[operator]
-    except MixError as error:
+        for text in texts:
+            parse(text if isinstance(text, str) else "")
+    except WeightsError as error:
         return str(error)
     return True

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..mixing.errors import WeightsError
-from ..mixing.weights import sweep_rows
+from ..mixing.sweeps import sweep_rows
 
 REMOTE, LOCAL = "ImageMixerRemote", "ImageMixerLocal"
 _MIXES = ("ImageMixerMix", "ImageMixerAddImage", "ImageMixerAddText", "ImageMixerAddURL")

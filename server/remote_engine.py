@@ -10,8 +10,8 @@ from pathlib import Path
 
 import folder_paths
 
-from ..mixing import images
 from ..mixing.errors import InputError
+from ..mixing.images import decode, encode_within
 from ..mixing.mix import Picture
 from ..network.pictures import Pictures
 from ..network.transport import RequestsTransport
@@ -102,7 +102,7 @@ SERVER_ENGINE = ServerEngine(private_folder, os.environ)
 
 
 def _encode(picture: Picture, max_bytes: int, max_side: int) -> tuple[bytes, str]:
-    return images.encode_within(picture.pixels, max_bytes, max_side)
+    return encode_within(picture.pixels, max_bytes, max_side)
 
 
 def _size(picture: Picture) -> tuple[int, int]:
@@ -111,4 +111,4 @@ def _size(picture: Picture) -> tuple[int, int]:
 
 
 def _check(data: bytes) -> None:
-    images.decode(data)
+    decode(data)

@@ -25,7 +25,7 @@ def image(name: str, **options: Any) -> Ingredient:
 A, B, C = image("a"), image("b"), image("c")
 
 
-@pytest.mark.parametrize("module", ["errors", "weights", "seeds", "mix", "recipe"])
+@pytest.mark.parametrize("module", ["errors", "weights", "sweeps", "seeds", "mix", "recipe", "report"])
 def test_the_pure_modules_import_neither_torch_nor_pillow(module: str) -> None:
     script = (
         "import sys, types\n"

@@ -1,4 +1,4 @@
-"""Seeds: samples, engines of 32 bits, sequences."""
+"""Seeds: samples and sequences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from image_mixer.mixing.errors import InputError
-from image_mixer.mixing.seeds import LARGEST_SEED, MAX_ENGINE_SEED, MAX_SEED, MODES, engine_seed, sample_seed, sequence
+from image_mixer.mixing.seeds import LARGEST_SEED, MAX_SEED, MODES, sample_seed, sequence
 
 seeds = st.integers(0, MAX_SEED)
 
@@ -30,12 +30,10 @@ def test_sample_seed(seed: int, sample: int, expected: int) -> None:
     assert sample_seed(seed, sample) == expected
 
 
-@pytest.mark.parametrize(
-    ("seed", "expected"),
-    [(0, 0), (MAX_ENGINE_SEED, 2**32 - 1), (2**32, 0), (MAX_SEED, 2**32 - 1), (2**40 + 7, 7)],
-)
-def test_engine_seed(seed: int, expected: int) -> None:
-    assert engine_seed(seed) == expected
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, MAX_SEED, 2**40 + 7])
+def test_seeds_are_not_narrowed_to_32_bits(seed: int) -> None:
+    assert sample_seed(seed, 0) == seed
+    assert sequence(seed, 1, "same") == sequence(seed, 1, "count up") == (seed,)
 
 
 def test_the_largest_seed_is_exact_in_javascript() -> None:

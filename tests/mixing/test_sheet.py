@@ -9,12 +9,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_mixer.mixing import lettering, sheet
+from image_mixer.mixing import lettering
 from image_mixer.mixing.errors import ImageError, InputError
 from image_mixer.mixing.sheet import BACKGROUND, INK, contact_sheet
 from torch import Tensor
 
 GREY = torch.tensor(BACKGROUND) / 255
+
+
+def drawn(*arguments: Any, **options: Any) -> Tensor:
+    """The picture of a sheet."""
+    return contact_sheet(*arguments, **options).image
 
 
 def solid(height: int, width: int, level: float = 0.6) -> Tensor:
@@ -39,7 +44,7 @@ def columns_and_rows(result: Tensor) -> tuple[int, int]:
 
 
 def test_pictures_stand_in_order_with_gaps() -> None:
-    result = contact_sheet(torch.stack([solid(4, 6, 0.4 + 0.1 * k) for k in range(3)]), columns=2, gap=2)
+    result = drawn(torch.stack([solid(4, 6, 0.4 + 0.1 * k) for k in range(3)]), columns=2, gap=2)
     assert (result.shape, result.dtype) == ((1, 14, 18, 3), torch.float32)
     expected = GREY.expand(14, 18, 3).clone()
     for k, (top, left) in enumerate([(2, 2), (2, 10), (8, 2)]):
@@ -65,12 +70,12 @@ def test_pictures_stand_in_order_with_gaps() -> None:
     ],
 )
 def test_columns(count: int, columns: int, expected: tuple[int, int]) -> None:
-    assert columns_and_rows(contact_sheet([solid(16, 16)] * count, columns=columns, gap=4)) == expected
+    assert columns_and_rows(drawn([solid(16, 16)] * count, columns=columns, gap=4)) == expected
 
 
 def test_a_triangle_has_the_ingredients_alone_in_its_corners() -> None:
     levels = [0.4 + 0.1 * k for k in range(6)]
-    result = contact_sheet(torch.stack([solid(4, 4, level) for level in levels]), gap=2, layout="triangle")[0]
+    result = drawn(torch.stack([solid(4, 4, level) for level in levels]), gap=2, layout="triangle")[0]
     assert result.shape == (20, 20, 3)
     corners = {(2, 8): 0, (8, 5): 1, (8, 11): 2, (14, 2): 3, (14, 8): 4, (14, 14): 5}
     for (top, left), k in corners.items():
@@ -82,27 +87,27 @@ def test_a_triangle_has_the_ingredients_alone_in_its_corners() -> None:
 @pytest.mark.parametrize("count", [2, 4, 5, 7, 9])
 def test_a_triangle_that_is_not_full_is_refused(count: int) -> None:
     with pytest.raises(InputError, match="triangle has 1, 3, 6"):
-        contact_sheet([solid(4, 4)] * count, layout="triangle")
+        drawn([solid(4, 4)] * count, layout="triangle")
 
 
 def test_wide_pictures_take_fewer_columns() -> None:
-    assert columns_and_rows(contact_sheet([solid(8, 32)] * 8, gap=2)) == (2, 4)
+    assert columns_and_rows(drawn([solid(8, 32)] * 8, gap=2)) == (2, 4)
 
 
 def test_a_sheet_without_gap_or_captions_is_the_pictures_alone() -> None:
-    assert is_blue(contact_sheet([solid(16, 16)] * 4, columns=2, gap=0)[0]).all()
-    assert contact_sheet([solid(16, 16)] * 4, ["", " ", "\n", "\t"], columns=2, gap=0).shape == (1, 32, 32, 3)
+    assert is_blue(drawn([solid(16, 16)] * 4, columns=2, gap=0)[0]).all()
+    assert drawn([solid(16, 16)] * 4, ["", " ", "\n", "\t"], columns=2, gap=0).shape == (1, 32, 32, 3)
 
 
 @pytest.mark.parametrize(
     ("cell", "shape"), [(0, (1, 40 + 16, 2 * 60 + 24, 3)), (30, (1, 20 + 16, 2 * 30 + 24, 3)), (120, (1, 96, 264, 3))]
 )
 def test_cells_have_the_largest_size_or_the_one_that_is_asked_for(cell: int, shape: tuple[int, ...]) -> None:
-    assert contact_sheet([solid(40, 60), solid(10, 10)], cell=cell).shape == shape
+    assert drawn([solid(40, 60), solid(10, 10)], cell=cell).shape == shape
 
 
 def test_other_sizes_are_fitted_into_the_middle() -> None:
-    blue = is_blue(contact_sheet([solid(40, 40), solid(10, 20)[None]], gap=0)[0])
+    blue = is_blue(drawn([solid(40, 40), solid(10, 20)[None]], gap=0)[0])
     assert blue[:, :40].all()
     assert blue[10:30, 40:].all()
     assert int(blue.sum()) == 40 * 40 + 20 * 40
@@ -112,7 +117,7 @@ def test_other_sizes_are_fitted_into_the_middle() -> None:
 @pytest.mark.parametrize("caption", ["0.5, 0.7", "gjpqy|W" * 50, "many words in a row " * 50, "\u00c5\u00e9 \u4e2d"])
 def test_captions_stand_below_their_pictures_and_touch_nothing(size: int, caption: str) -> None:
     gap, column = 8, max(size, 64)
-    (result,) = contact_sheet([solid(size, size)] * 4, [caption, "", "", caption], columns=2, gap=gap)
+    (result,) = drawn([solid(size, size)] * 4, [caption, "", "", caption], columns=2, gap=gap)
     height = (result.shape[0] - gap) // 2
     assert int(is_blue(result).sum()) == 4 * size * size
     ink = is_ink(result)
@@ -132,12 +137,12 @@ def test_captions_stand_below_their_pictures_and_touch_nothing(size: int, captio
 @settings(max_examples=20)
 @given(st.lists(st.text(), min_size=1, max_size=3))
 def test_any_text_can_be_a_caption(captions: list[str]) -> None:
-    assert contact_sheet([solid(8, 8)] * len(captions), captions).shape[0] == 1
+    assert drawn([solid(8, 8)] * len(captions), captions).shape[0] == 1
 
 
 def test_type_grows_with_the_cell() -> None:
     def height_of_ink(size: int) -> int:
-        return int(is_ink(contact_sheet([solid(size, size)], ["HHH"])[0]).any(dim=1).sum())
+        return int(is_ink(drawn([solid(size, size)], ["HHH"])[0]).any(dim=1).sum())
 
     heights = [height_of_ink(size) for size in (64, 256, 512, 1024)]
     assert heights == sorted(set(heights))
@@ -146,11 +151,11 @@ def test_type_grows_with_the_cell() -> None:
 
 def test_without_a_system_font_the_caption_is_drawn_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "SYSTEM_FONTS", ("no-such-font.ttf",))
-    assert int(is_ink(contact_sheet([solid(64, 64)], ["\u4e2d a"])[0]).sum()) > 10
+    assert int(is_ink(drawn([solid(64, 64)], ["\u4e2d a"])[0]).sum()) > 10
 
 
 def test_ink_is_dark_on_a_light_background() -> None:
-    result = contact_sheet([solid(256, 256)], ["HHHHHH"])[0]
+    result = drawn([solid(256, 256)], ["HHHHHH"])[0]
     assert float(result[is_ink(result)].min()) == pytest.approx(INK[0] / 255, abs=0.01)
     assert math.fsum(GREY.tolist()) > 2.5
 
@@ -169,20 +174,20 @@ def test_ink_is_dark_on_a_light_background() -> None:
 )
 def test_a_sheet_refuses(pixels: list[Tensor], options: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
-        contact_sheet(pixels, **options)
+        drawn(pixels, **options)
 
 
 def test_a_sheet_refuses_what_is_no_picture() -> None:
     with pytest.raises(ImageError, match="NaN"):
-        contact_sheet([torch.full((4, 4, 3), torch.nan)])
+        drawn([torch.full((4, 4, 3), torch.nan)])
     with pytest.raises(ImageError, match=r"\[4, 3\]"):
-        contact_sheet(solid(4, 4))
+        drawn(solid(4, 4))
 
 
 @pytest.mark.parametrize("captions", [None, ["a", "b", "c", "d", "e", "f", "g"]])
 def test_cells_are_where_the_pictures_are(captions: list[str] | None) -> None:
-    made, cells = sheet.sheet_with_cells([solid(40, 60)] * 7, captions, columns=3)
-    assert torch.equal(made, contact_sheet([solid(40, 60)] * 7, captions, columns=3))
+    made, cells = contact_sheet([solid(40, 60)] * 7, captions, columns=3)
+    assert torch.equal(made, drawn([solid(40, 60)] * 7, captions, columns=3))
     blue = is_blue(made[0])
     assert len(cells) == 7
     for left, top, width, height in cells:

@@ -1,4 +1,4 @@
-"""mixing.weights.sweep_rows: how many rows a sweep has, without making them."""
+"""mixing.sweeps.sweep_rows: how many rows a sweep has, without making them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 from image_mixer.mixing.errors import WeightsError
-from image_mixer.mixing.weights import PATTERNS, sweep, sweep_rows
+from image_mixer.mixing.sweeps import PATTERNS, sweep, sweep_rows
 
 
 @pytest.mark.parametrize("ingredients", range(1, 6))

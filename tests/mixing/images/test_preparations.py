@@ -1,4 +1,4 @@
-"""Pictures made to measure: resizing, and the preparations for a tower."""
+"""The preparations: squares for a vision encoder."""
 
 from __future__ import annotations
 
@@ -6,42 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from image_mixer.mixing import images
 from image_mixer.mixing.errors import InputError
-from image_mixer.mixing.images import PREPARATIONS, pil_to_tensor, prepared, resized, resized_mask, tensor_to_pil
-from PIL import Image
+from image_mixer.mixing.images import PREPARATIONS, prepared, resized, resizing
+from image_mixer.tests.mixing.images.samples import close, photo
 from torch import Tensor
-
-
-def photo(height: int, width: int) -> Tensor:
-    """[1, height, width, 3], on exact 8-bit levels."""
-    return (torch.rand((1, height, width, 3), generator=torch.Generator().manual_seed(0)) * 255).round() / 255
-
-
-def close(left: Tensor, right: Tensor, within: float = 1e-6) -> None:
-    torch.testing.assert_close(left, right, rtol=0, atol=within)
-
-
-def test_resized_mask_keeps_plain_areas_and_the_share() -> None:
-    assert resized_mask(torch.ones(5, 7), 64, 32).equal(torch.ones(64, 32))
-    half = torch.cat([torch.zeros(8, 4), torch.ones(8, 4)], dim=1)
-    close(resized_mask(half, 4, 2), torch.tensor([[0.0, 1.0]] * 4), 0.2)
-    assert float(resized_mask(half, 4, 6).mean()) == pytest.approx(0.5)
-
-
-def test_resized_is_pillows_bicubic() -> None:
-    pixels = photo(40, 60)
-    ours = resized(pixels, 21, 17)
-    theirs = pil_to_tensor(tensor_to_pil(pixels).resize((21, 17), Image.Resampling.BICUBIC))
-    assert ours.shape == (1, 17, 21, 3)
-    close(ours, theirs, 1.1 / 255)
-    assert resized(pixels, 60, 40).equal(pixels)
-
-
-def test_resized_is_clamped() -> None:
-    edge = torch.cat([torch.zeros(1, 8, 4, 3), torch.ones(1, 8, 4, 3)], dim=2)
-    result = resized(edge, 64, 8)
-    assert (float(result.min()), float(result.max())) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("how", PREPARATIONS)
@@ -106,7 +74,7 @@ def test_tiles_cover_the_long_side(width: int, starts: list[int]) -> None:
 @pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (2, 60_000)])
 def test_extreme_shapes_need_little_memory(how: Any, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     largest = 0
-    interpolate = images.functional.interpolate
+    interpolate = resizing.functional.interpolate
 
     def watched(planes: Tensor, *arguments: Any, **options: Any) -> Tensor:
         nonlocal largest
@@ -114,7 +82,7 @@ def test_extreme_shapes_need_little_memory(how: Any, shape: tuple[int, int], mon
         largest = max(largest, planes.numel(), result.numel())
         return result
 
-    monkeypatch.setattr(images.functional, "interpolate", watched)
+    monkeypatch.setattr(resizing.functional, "interpolate", watched)
     result = prepared(photo(*shape), 48, how)
     assert result.shape[0] == (8 if how == "tile" else 1)
     assert 0 < largest <= 32 * 48 * 48 * 3
