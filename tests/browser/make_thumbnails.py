@@ -27,7 +27,8 @@ TESTS = Path(__file__).resolve().parents[1]
 runpy.run_path(str(TESTS / "conftest.py"))
 
 from image_mixer.tests.browser.pages import WORKFLOWS, ComfyPage, chromium, comfy_page, pack_server  # noqa: E402
-from image_mixer.tools.comfy_tool.commands.run import Bar, prompt_of, read_json  # noqa: E402
+from image_mixer.tools.comfy_tool.commands.progress import Bar  # noqa: E402
+from image_mixer.tools.comfy_tool.commands.run import prompt_of, read_json  # noqa: E402
 from image_mixer.tools.comfy_tool.paths import ROOT  # noqa: E402
 from image_mixer.tools.comfy_tool.server.client import Client  # noqa: E402
 from image_mixer.tools.comfy_tool.server.execute import execute  # noqa: E402

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from image_mixer.tests.standin.app import DEMO_KEY, Service
+from image_mixer.tools.comfy_tool.install.environment import clean_environment
 from image_mixer.tools.comfy_tool.install.programs import FRONT_END_VARIABLE, find_chromium
-from image_mixer.tools.comfy_tool.install.sandbox import clean_environment
 from image_mixer.tools.comfy_tool.paths import ROOT
 from image_mixer.tools.comfy_tool.server.server import Server
 from image_mixer.tools.comfy_tool.server.standin import write_profiles

@@ -196,7 +196,7 @@ def test_it_pays_for_no_more_than_it_said_in_all_runs_together(check: Live) -> N
 def test_the_cost_comes_first_by_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", "--live"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith(f"This makes {len(real.ASKED)} paid jobs at most: 6 at modelslab.com (v6) and 1 at ")
+    assert lines[0].startswith(f"This makes at most {len(real.ASKED)} paid jobs: 6 at modelslab.com (v6) and 1 at ")
     paid = [line.split()[0] for line in lines if "paid job" in line and line.startswith("  ")]
     assert [0 if word == "no" else int(word) for word in paid] == [question.jobs for question in live.QUESTIONS]
     assert sum(question.jobs for question in live.QUESTIONS) == live.JOBS == len(real.ASKED)

@@ -39,7 +39,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerBlendWeights"}), 8, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "one at a time", "ingredients": 3}), 3, 0),
     (recipe(mix=TO_WEIGHTS, w={"kind": "ImageMixerSweepWeights", "pattern": "ramp", "variants": 6}), 6, 0),
-    # Mixes in a row: all that have several rows have as many.
+    # Mixes in a row: all weights with several rows have the same number of rows.
     (
         recipe(
             recipe={"mix": ["text", 0]},
@@ -59,7 +59,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
         5,
         0,
     ),
-    # A list of seeds runs the recipe, and all after it, once per seed.
+    # A list of seeds runs the recipe, and all nodes after it, once per seed.
     (
         recipe(
             "ImageMixerRemote",
@@ -122,7 +122,7 @@ CASES: list[tuple[dict[str, Any], int | None, int | None]] = [
         None,
         0,
     ),
-    # What no output needs is not run.
+    # A node that no output needs does not run.
     (recipe(spare={"kind": "ImageMixerRemote", "recipe": ["recipe", 0]}), 1, 0),
 ]
 

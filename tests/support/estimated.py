@@ -70,8 +70,8 @@ INFO: dict[str, Any] = {
 
 
 def recipe(engine: str = "ImageMixerLocal", /, **nodes: dict[str, Any]) -> dict[str, Any]:
-    """Load Image, Image Mix, Mix Recipe, an engine and Save Image; `nodes` changes inputs by the node's name, or adds
-    a node with `kind`."""
+    """Return a prompt of Load Image, Image Mix, Mix Recipe, an engine and Save Image. `nodes` changes inputs by the node's
+    name, or adds a node with `kind`."""
     prompt: dict[str, Any] = {
         "load": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
         "mix": {"class_type": "ImageMixerMix", "inputs": {"images.image0": ["load", 0]}},

@@ -16,8 +16,8 @@ from image_mixer.tests.standin import render
 from image_mixer.tests.standin.app import Service
 from image_mixer.tests.standin.state import Manners
 from image_mixer.tests.support.live import Live, graph, local_graph, prepared
+from image_mixer.tools.comfy_tool.server.news import News
 from image_mixer.tools.comfy_tool.server.server import Server
-from image_mixer.tools.comfy_tool.server.websocket import WebSocket, WebSocketError
 from PIL import Image
 
 KEY = "canary-7d1f0c52e6b94a38"
@@ -80,12 +80,11 @@ class Scene(Live):
 
     def listen(self) -> None:
         """Keeps what comes over the WebSocket, over restarts of the server."""
-        address = self.server.url.replace("http", "ws", 1) + "/ws?clientId=test"
-        while not self._over.wait(0.2):
-            with contextlib.suppress(WebSocketError), WebSocket(address) as socket:
-                while not self._over.is_set():
-                    message = socket.receive(0.2)
-                    self.heard += message[1] if message else b""
+        with News(self.server.url, "test") as news:
+            while not self._over.is_set():
+                message = news.next(0.2)
+                if message is not None:
+                    self.heard += message.encode() if isinstance(message, str) else message
 
     def quiet(self) -> None:
         """Ends `listen`."""

@@ -1,8 +1,7 @@
-"""The command line as a whole: usage, exit codes, tiers, benchmarks, the record of a soak."""
+"""The command line as a whole: usage, exit codes, tiers, the record of a soak."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 import pytest
 from image_mixer.remote.endpoints import load_settings
-from image_mixer.tools.comfy_tool.commands import bench, soak
+from image_mixer.tools.comfy_tool.commands import soak
 from image_mixer.tools.comfy_tool.commands import test as tiers
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
-from image_mixer.tools.comfy_tool.install import programs
 from image_mixer.tools.comfy_tool.install.sandbox import Sandbox
 from image_mixer.tools.comfy_tool.main import main, parser
 from image_mixer.tools.comfy_tool.server import standin
@@ -201,122 +199,12 @@ class TestSoakRecord:
         assert soak.section([outcome]).endswith("| passed |\n\n- comfyui, test_kills: unknown 2\n")
 
 
-GOOD = {
-    "ratio": {"value": 1.01, "aim": "<= 1.02", "unit": ""},
-    "import": {"value": 200, "aim": "<= 150", "unit": "ms"},
-    "free": {"value": 3, "aim": None, "unit": "s"},
-}
-
-
-class TestBench:
-    @pytest.mark.parametrize(
-        ("value", "aim", "found"),
-        [
-            (1.02, "<= 1.02", "met"),
-            (1.03, "<= 1.02", "missed"),
-            (5, ">= 4", "met"),
-            (5, "< 5", "missed"),
-            (6, "> 5", "met"),
-            (0.0, "= 0", "met"),
-            (5, None, ""),
-            (5, "small", ""),
-            (None, "<= 1", ""),
-        ],
-    )
-    def test_aims(self, value: object, aim: object, found: str) -> None:
-        assert bench.verdict(value, aim) == found
-
-    def test_the_table(self) -> None:
-        assert bench.table(GOOD).splitlines() == [
-            "figure  value   aim",
-            "ratio   1.01    <= 1.02  met",
-            "import  200 ms  <= 150   missed",
-            "free    3 s",
-        ]
-
-    @pytest.mark.parametrize(
-        "line", ["", "fast", "[]", "{}", '{"a": 1}', '{"a": {"value": 1}}', '{"a": {"value": 1, "aim": "", "unt": ""}}']
-    )
-    def test_what_does_not_follow_the_contract(self, line: str) -> None:
-        with pytest.raises(ToolError, match=r"benchmarks/x\.py"):
-            bench.figures_of(line, "x")
-
-    @pytest.fixture
-    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr(bench, "FOLDER", tmp_path)
-        sandbox = Sandbox("0", tmp_path, Path(sys.executable))
-        monkeypatch.setattr(bench.Builder, "sandbox", lambda self: sandbox)
-        code = "import os, sys, json, _shared\nassert os.environ['COMFYUI_PATH'] in sys.path\nprint('busy')\n"
-        (tmp_path / "good.py").write_text(f"{code}print({json.dumps(GOOD)!r})", encoding="utf-8")
-        (tmp_path / "bad.py").write_text("raise SystemExit(3)", encoding="utf-8")
-        (tmp_path / "_shared.py").touch()
-        return tmp_path
-
-    def test_json(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["bench", "good", "--json"]) == 0
-        printed = capsys.readouterr()
-        assert json.loads(printed.out) == GOOD
-        assert printed.err == "busy\n"
-
-    def test_for_a_person(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["bench", "good"]) == 0
-        assert capsys.readouterr().out == bench.table(GOOD) + "\n"
-
-    @pytest.mark.parametrize(
-        ("arguments", "code", "line"),
-        [
-            (["bad"], 1, "error: benchmarks/bad.py ended with exit code 3: see its output above"),
-            (["nope"], 2, "error: no benchmark 'nope': bad, good"),
-            ([], 2, "error: benchmarks: bad, good"),
-        ],
-    )
-    def test_failures(
-        self, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, line: str
-    ) -> None:
-        assert main(["bench", *arguments]) == code
-        assert capsys.readouterr().err.strip() == line
-
-
-class TestPrograms:
-    def test_a_named_chromium_comes_first(self, tmp_path: Path) -> None:
-        mine = tmp_path / "chrome"
-        mine.touch()
-        env = {"IMAGE_MIXER_CHROMIUM": str(mine)}
-        assert programs.find_chromium(env, which=lambda name: "/other") == mine
-
-    def test_a_named_chromium_that_is_not_there(self) -> None:
-        with pytest.raises(ToolError, match="CHROME_PATH names /nowhere"):
-            programs.find_chromium({"CHROME_PATH": "/nowhere"})
-
-    @pytest.mark.parametrize("name", ["chromium", "google-chrome", "msedge"])
-    def test_one_on_the_path(self, name: str) -> None:
-        found = programs.find_chromium({}, which=lambda asked: f"/bin/{asked}" if asked == name else None)
-        assert found == Path(f"/bin/{name}")
-
-    def test_one_in_its_usual_place(self, tmp_path: Path) -> None:
-        place = tmp_path / "Google" / "Chrome" / "Application" / "chrome.exe"
-        place.parent.mkdir(parents=True)
-        place.touch()
-        assert programs.find_chromium({"PROGRAMFILES": str(tmp_path)}, "win32", lambda name: None) == place
-        assert programs.find_chromium({}, "win32", lambda name: None) is None
-
-    @pytest.mark.parametrize(("text", "major"), [("v18.19.0", 18), ("v9.1.0", 9), ("nonsense", 0)])
-    def test_the_version_of_node(self, tmp_path: Path, text: str, major: int) -> None:
-        if sys.platform == "win32":
-            pytest.skip("a script cannot stand for a program there")
-        node = tmp_path / "node"
-        node.write_text(f"#!/bin/sh\necho {text}\n", encoding="ascii")
-        node.chmod(0o755)
-        assert programs.node_major(node) == major
-        assert programs.node_major(tmp_path / "gone") == 0
-
-
 class TestWithService:
     def test_profiles_are_written_over_ours_and_never_over_the_owners(self, tmp_path: Path) -> None:
         file = standin.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:1/api/v6"})
         standin.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:2/api/v6"})
         assert load_settings(file).endpoint("modelslab v6").base_url == "http://127.0.0.1:2/api/v6"
         file.write_text("# mine\n", encoding="utf-8")
-        with pytest.raises(ToolError, match="is there already, and yours"):
+        with pytest.raises(ToolError, match="already exists and is yours"):
             standin.write_profiles(tmp_path, {"modelslab v6": "http://127.0.0.1:3/api/v6"})
         assert file.read_text(encoding="utf-8") == "# mine\n"

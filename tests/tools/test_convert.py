@@ -1,4 +1,4 @@
-"""Workflows as saved -> prompts, by what the front end itself sends for them."""
+"""Saved workflows are converted to the same prompts that the front end sends."""
 
 from __future__ import annotations
 
@@ -7,136 +7,10 @@ import random
 from typing import Any
 
 import pytest
+from image_mixer.tests.tools.flows import INFO, chain, flow, inputs_of, node, sent
 from image_mixer.tools.comfy_tool.errors import UsageError
 from image_mixer.tools.comfy_tool.workflow.convert import convert
 from image_mixer.tools.comfy_tool.workflow.widgets import dynamic_prompt, fill_in
-
-INFO: dict[str, Any] = {
-    "Load": {
-        "input": {"required": {"image": [["a.png", "b.png"], {"image_upload": True}]}},
-        "output": ["IMAGE", "MASK"],
-        "display_name": "Load Image",
-    },
-    "Sampler": {
-        "input": {
-            "required": {
-                "model": ["MODEL", {}],
-                "seed": ["INT", {"default": 0, "control_after_generate": True}],
-                "steps": ["INT", {"default": 20}],
-                "name": [["euler", "ddim"], {}],
-            },
-            "optional": {"note": ["STRING", {"default": "none"}], "flag": ["BOOLEAN", {}]},
-        },
-        "input_order": {"required": ["model", "seed", "steps", "name"], "optional": ["note", "flag"]},
-        "output": ["LATENT"],
-    },
-    "Model": {
-        "input": {
-            "required": {
-                "file": ["COMBO", {"options": ["x", "y"], "control_after_generate": True}],
-                "scale": ["FLOAT", {"default": 1.5}],
-            }
-        },
-        "output": ["MODEL"],
-    },
-    "Scale": {
-        "input": {"required": {"image": ["IMAGE"], "factor": ["FLOAT", {"default": 1.0}], "mask": ["MASK"]}},
-        "output": ["IMAGE"],
-    },
-    "Save": {
-        "input": {"required": {"images": ["IMAGE"], "filename_prefix": ["STRING", {"default": "ComfyUI"}]}},
-        "output": [],
-        "output_node": True,
-    },
-    "Text": {"input": {"required": {"text": ["STRING", {"dynamicPrompts": True}]}}, "output": ["STRING"]},
-    "Forced": {
-        "input": {"required": {"socket": ["INT", {"forceInput": True}], "kept": ["INT", {}]}},
-        "output": ["INT"],
-    },
-    "Mix": {
-        "input": {
-            "required": {
-                "images": [
-                    "COMFY_AUTOGROW_V3",
-                    {
-                        "template": {
-                            "input": {"required": {"image": ["IMAGE", {}]}},
-                            "prefix": "image",
-                            "min": 1,
-                            "max": 5,
-                        }
-                    },
-                ]
-            },
-            "optional": {"pad": ["STRING", {"default": "1"}], "weights": ["MIX_WEIGHTS", {}]},
-        },
-        "output": ["IMAGE_MIX"],
-    },
-    "Local": {
-        "input": {
-            "required": {
-                "model": ["MODEL"],
-                "method": [
-                    "COMFY_DYNAMICCOMBO_V3",
-                    {
-                        "options": [
-                            {"key": "auto", "inputs": {"required": {}}},
-                            {
-                                "key": "mixer",
-                                "inputs": {
-                                    "required": {
-                                        "power": ["FLOAT", {"default": 2.0}],
-                                        "seed": ["INT", {}],
-                                        "extra": ["IMAGE"],
-                                    },
-                                    "optional": {"deep": ["STRING", {"default": "d"}]},
-                                },
-                            },
-                        ]
-                    },
-                ],
-                "strength": ["FLOAT", {"default": 1.0}],
-            }
-        },
-        "output": ["IMAGE"],
-    },
-    "Box": {"input": {"required": {"box": ["BOUNDING_BOX", {}], "after": ["INT", {}]}}, "output": ["INT"]},
-    "Own": {
-        "input": {"required": {"pad": ["MY_PAD", {"default": "1, 1"}], "link": ["MY_LINK"]}},
-        "output": ["MY_LINK"],
-    },
-}
-
-
-def node(identity: Any, kind: str, values: Any = (), inputs: Any = (), mode: int = 0, **more: Any) -> dict[str, Any]:
-    """A node as saved. Inputs are (name, type, link) or (name, type, link, widget)."""
-    slots = []
-    for name, slot_type, link, *widget in inputs:
-        slots.append(
-            {"name": name, "type": slot_type, "link": link, **({"widget": {"name": widget[0]}} if widget else {})}
-        )
-    values = list(values) if isinstance(values, tuple) else values
-    return {
-        "id": identity,
-        "type": kind,
-        "mode": mode,
-        "inputs": slots,
-        "outputs": [],
-        "widgets_values": values,
-        **more,
-    }
-
-
-def flow(nodes: list[dict[str, Any]], links: list[Any] = [], **more: Any) -> dict[str, Any]:  # noqa: B006
-    return {"nodes": nodes, "links": links, "version": 0.4, **more}
-
-
-def inputs_of(prompt: dict[str, Any], identity: str) -> dict[str, Any]:
-    return dict(prompt[identity]["inputs"])
-
-
-def sent(workflow: dict[str, Any]) -> dict[str, Any]:
-    return dict(convert(workflow, INFO, random.Random(0)))
 
 
 class TestWidgets:
@@ -211,13 +85,6 @@ class TestWidgets:
         assert prompt["1"]["class_type"] == "Load"
 
 
-CHAIN = [[1, 1, 0, 2, 0, "IMAGE"], [2, 2, 0, 3, 0, "IMAGE"]]
-
-
-def chain(middle: dict[str, Any]) -> dict[str, Any]:
-    return flow([node(1, "Load", ["a.png"]), middle, node(3, "Save", ["x"], [("images", "IMAGE", 2)])], CHAIN)
-
-
 class TestNodesThatAreNotSent:
     @pytest.mark.parametrize(
         ("middle", "arrives"),
@@ -267,110 +134,6 @@ class TestNodesThatAreNotSent:
     def test_damage_is_one_line(self, damaged: dict[str, Any]) -> None:
         with pytest.raises(UsageError, match="damaged"):
             sent(damaged)
-
-
-def link(identity: int, origin: int, origin_slot: int, target: int, target_slot: int) -> dict[str, Any]:
-    keys = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
-    return dict(zip(keys, (identity, origin, origin_slot, target, target_slot, "*"), strict=True))
-
-
-def subgraph(
-    identity: str, nodes: list[Any], links: list[Any], inputs: list[Any], outputs: list[Any]
-) -> dict[str, Any]:
-    """A definition; inputs and outputs are (name, type, link ids)."""
-
-    def slots(rows: list[Any]) -> list[dict[str, Any]]:
-        return [{"id": name, "name": name, "type": kind, "linkIds": ids} for name, kind, ids in rows]
-
-    return {
-        "id": identity,
-        "name": identity,
-        "nodes": nodes,
-        "links": links,
-        "inputs": slots(inputs),
-        "outputs": slots(outputs),
-    }
-
-
-SCALER = subgraph(
-    "scaler",
-    [node(7, "Scale", [2.0], [("image", "IMAGE", 1), ("mask", "MASK", None), ("factor", "FLOAT", 2, "factor")])],
-    [link(1, -10, 0, 7, 0), link(2, -10, 1, 7, 2), link(3, 7, 0, -20, 0)],
-    [("picture", "IMAGE", [1]), ("factor", "FLOAT", [2])],
-    [("IMAGE", "IMAGE", [3])],
-)
-NESTER = subgraph(
-    "nester",
-    [node(5, "scaler", [9.0], [("picture", "IMAGE", 1), ("factor", "FLOAT", 2, "factor")])],
-    [link(1, -10, 0, 5, 0), link(2, -10, 1, 5, 1), link(3, 5, 0, -20, 0)],
-    [("outer picture", "IMAGE", [1]), ("outer factor", "FLOAT", [2])],
-    [("IMAGE", "IMAGE", [3])],
-)
-
-
-def with_subgraph(middle: dict[str, Any]) -> dict[str, Any]:
-    return {**chain(middle), "definitions": {"subgraphs": [SCALER, NESTER]}}
-
-
-class TestSubgraphs:
-    @pytest.mark.parametrize(
-        ("host", "factor"),
-        [
-            (node(2, "scaler", [], [("picture", "IMAGE", 1)]), 2.0),
-            (node(2, "scaler", [4.0], [("picture", "IMAGE", 1)]), 4.0),
-            (node(2, "scaler", [None], [("picture", "IMAGE", 1)]), 2.0),
-            (node(2, "scaler", [4.0], [("picture", "IMAGE", 1)], properties={"proxyWidgets": [["7", "factor"]]}), 4.0),
-            (node(2, "scaler", [4.0], [("picture", "IMAGE", 1)], properties={"proxyWidgets": [["-1", "factor"]]}), 4.0),
-        ],
-    )
-    def test_a_shown_widget(self, host: dict[str, Any], factor: float) -> None:
-        prompt = sent(with_subgraph(host))
-        assert set(prompt) == {"1", "2:7", "3"}
-        assert inputs_of(prompt, "2:7") == {"image": ["1", 0], "factor": factor}
-        assert inputs_of(prompt, "3")["images"] == ["2:7", 0]
-
-    def test_a_linked_input_wins_over_the_shown_widget(self) -> None:
-        host = node(2, "scaler", [4.0], [("picture", "IMAGE", 1), ("factor", "FLOAT", 9, "factor")])
-        workflow = with_subgraph(host)
-        workflow["nodes"].append(node(4, "Forced", [1]))
-        workflow["links"].append([9, 4, 0, 2, 1, "FLOAT"])
-        assert inputs_of(sent(workflow), "2:7")["factor"] == ["4", 0]
-
-    def test_a_widget_shown_without_an_input_of_its_own(self) -> None:
-        bare = subgraph(
-            "bare",
-            [node(7, "Scale", [2.0], [("image", "IMAGE", 1)])],
-            [link(1, -10, 0, 7, 0), link(3, 7, 0, -20, 0)],
-            [("picture", "IMAGE", [1])],
-            [("IMAGE", "IMAGE", [3])],
-        )
-        host = node(2, "bare", [6.0], [("picture", "IMAGE", 1)], properties={"proxyWidgets": [["7", "factor"]]})
-        workflow = {**chain(host), "definitions": {"subgraphs": [bare]}}
-        assert inputs_of(sent(workflow), "2:7")["factor"] == 6.0
-
-    @pytest.mark.parametrize(("values", "factor"), [([], 2.0), ([3.0], 3.0)])
-    def test_nested(self, values: list[float], factor: float) -> None:
-        host = node(2, "nester", values, [("outer picture", "IMAGE", 1)])
-        prompt = sent(with_subgraph(host))
-        assert inputs_of(prompt, "2:5:7") == {"image": ["1", 0], "factor": factor}
-        assert inputs_of(prompt, "3")["images"] == ["2:5:7", 0]
-
-    @pytest.mark.parametrize(("mode", "arrives"), [(2, None), (4, ["1", 0])])
-    def test_switched_off(self, mode: int, arrives: Any) -> None:
-        prompt = sent(with_subgraph(node(2, "scaler", [], [("picture", "IMAGE", 1)], mode=mode)))
-        assert set(prompt) == {"1", "3"}
-        assert inputs_of(prompt, "3").get("images") == arrives
-
-    def test_two_uses_are_two_sets_of_nodes(self) -> None:
-        workflow = with_subgraph(node(2, "scaler", [4.0], [("picture", "IMAGE", 1)]))
-        workflow["nodes"].append(node(8, "scaler", [5.0], [("picture", "IMAGE", None)]))
-        prompt = sent(workflow)
-        assert (inputs_of(prompt, "2:7")["factor"], inputs_of(prompt, "8:7")["factor"]) == (4.0, 5.0)
-
-    def test_one_that_contains_itself(self) -> None:
-        endless = subgraph("endless", [node(1, "endless")], [], [], [])
-        with pytest.raises(UsageError, match="contains itself"):
-            sent({**flow([node(1, "endless")]), "definitions": {"subgraphs": [endless]}})
 
 
 class TestTexts:

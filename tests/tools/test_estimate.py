@@ -64,13 +64,13 @@ def test_a_server_that_is_gone_is_an_error() -> None:
         ({"engine": {"recipe": None}}, "node engine (ImageMixerLocal), input recipe: is required but has neither"),
         (
             {"save": {"images": ["recipe", 0]}},
-            "input images: takes IMAGE, but node recipe (ImageMixerRecipe) gives MIX_R",
+            "input images: accepts IMAGE, but the output of node recipe (ImageMixerRecipe) is MIX_R",
         ),
         ({"save": {"images": ["engine", 9]}}, "is linked to output 9 of node engine (ImageMixerLocal), which has 3"),
-        ({"save": {"images": ["gone", 0]}}, "is linked to node gone, which is not there"),
-        ({"save": {"images": "a.png"}}, "takes a link of type IMAGE, not 'a.png'"),
+        ({"save": {"images": ["gone", 0]}}, "is linked to node gone, which does not exist"),
+        ({"save": {"images": "a.png"}}, "accepts only a link of type IMAGE, not 'a.png'"),
         ({"recipe": {"samples": 0}}, "node recipe (ImageMixerRecipe), input samples: 0 must be at least 1"),
-        ({"recipe": {"samples": "many"}}, "'many' is no number"),
+        ({"recipe": {"samples": "many"}}, "'many' is not a number"),
         (
             {"mix": TO_WEIGHTS, "w": {"kind": "ImageMixerSweepWeights", "pattern": "spiral"}},
             "'spiral' is not one of its",

@@ -1,4 +1,4 @@
-"""Nothing from outside is written outside its folder: archives, and files that a server names."""
+"""Archives, and files that a server names, are only written into their folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSIDE = "sdist-1/vendor/ComfyUI/"
 
 
 def tar(path: Path, *members: tuple[str, bytes]) -> Path:
-    """An archive of files (name, content); a type byte as content makes a link or device of it."""
+    """Write an archive of files (name, content). A type byte as content makes a link or device instead."""
     with tarfile.open(path, "w:gz") as made:
         for name, content in members:
             info = tarfile.TarInfo(name)
@@ -60,7 +60,7 @@ def test_an_archive_with_anything_odd_is_refused_whole(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(b"not an archive", "could not be unpacked"), (None, "has no vendor")]
+    ("content", "problem"), [(b"not an archive", "could not be unpacked"), (None, "does not contain vendor")]
 )
 def test_a_broken_or_wrong_archive(tmp_path: Path, content: bytes | None, problem: str) -> None:
     archive = tar(tmp_path / "a.tar.gz", ("sdist-1/setup.py", b"x"))

@@ -1,4 +1,4 @@
-"""`jobs`: which journal is read, what is printed and exported, and what a plain Python needs for it."""
+"""`jobs`: which journal is read, what is printed and exported, and that a plain Python is enough."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CANARY = "canary-0123456789-key"
 
 
 def journal(user_directory: Path) -> Path:
-    """A journal of 0.1.0, with one reason that a hostile service gave; gives its user directory."""
+    """Write a journal of version 0.1.0 with one reason from a hostile service. Return its user directory."""
     folder = user_directory / "__image_mixer"
     folder.mkdir(parents=True)
     shutil.copy(RELEASED, folder / "journal.sqlite")
@@ -144,7 +144,7 @@ def test_what_cannot_be_done_is_one_line(
 
 class TestWhichJournal:
     @pytest.fixture(autouse=True)
-    def places(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "variable"))
         monkeypatch.setattr(jobs, "ROOT", tmp_path / "around" / "custom_nodes" / "image-mixer")
@@ -176,4 +176,4 @@ class TestWhichJournal:
         assert capsys.readouterr().err == ""
         variable = journal(tmp_path / "variable" / "user") / "__image_mixer" / "journal.sqlite"
         assert self.found() == variable
-        assert capsys.readouterr().err.startswith(f"There is another one, not read: {around} ")
+        assert capsys.readouterr().err.startswith(f"There is another one, which is not read: {around} ")

@@ -1,4 +1,4 @@
-"""What the registry's checks ask of the pack, as far as it can be asked here."""
+"""The registry's requirements on a pack, as far as they can be tested here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 try:
     import tomllib
-except ModuleNotFoundError:  # Python 3.10, where pytest brings its twin
+except ModuleNotFoundError:  # Python 3.10; pytest brings this one
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]

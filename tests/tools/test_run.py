@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from image_mixer.tools.comfy_tool.install.installs import Install
 from image_mixer.tools.comfy_tool.main import main
 from image_mixer.tools.comfy_tool.server import execute
 from image_mixer.tools.comfy_tool.server.server import Server
@@ -23,9 +24,10 @@ COMMAND = [sys.executable, str(Path(__file__).resolve().parents[2] / "tools" / "
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    log = tmp_path_factory.mktemp("log") / "server.log"
-    with Server(comfyui=FAKE, python=sys.executable, log=log) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMAGE_MIXER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        with Server(Install(FAKE, Path(sys.executable), sandboxed=False)) as running:
+            yield running
 
 
 @pytest.fixture(autouse=True)
@@ -109,9 +111,9 @@ def test_a_local_picture_is_uploaded(tmp_path: Path, server: Server) -> None:
             "error: node 4: the server has no node class Gone",
         ),
         (api(), ("--set", "5.value=1"), 2, "error: --set: no node has the id, title or class '5'"),
-        ("{", (), 2, "is no JSON"),
-        ("[]", (), 2, "is no ComfyUI workflow"),
-        ({"4": {"inputs": {}}}, (), 2, "is no ComfyUI workflow"),
+        ("{", (), 2, "is not JSON"),
+        ("[]", (), 2, "is not a ComfyUI workflow"),
+        ({"4": {"inputs": {}}}, (), 2, "is not a ComfyUI workflow"),
         (api("Gone"), ("--dry-run",), 2, "error: node 4 (The end): the server has no node class Gone"),
     ],
 )
@@ -169,7 +171,7 @@ def test_an_interrupt_stops_the_prompt(tmp_path: Path, server: Server, number: s
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUTF8": "1"},
-        # A shell starts what it runs in the background deaf to Ctrl-C, and that is inherited.
+        # A shell lets background processes ignore Ctrl-C, and their children inherit that.
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 10

@@ -17,6 +17,7 @@ import pytest
 from image_mixer.tools.comfy_tool.console import run_logged
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
 from image_mixer.tools.comfy_tool.install import pins, sandbox
+from image_mixer.tools.comfy_tool.install.environment import clean_environment, own_environment
 from image_mixer.tools.comfy_tool.install.sandbox import Builder
 from image_mixer.tools.comfy_tool.paths import cache_folder, venv_python
 
@@ -24,7 +25,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 def archive() -> bytes:
-    """A source distribution with a ComfyUI in it."""
+    """Return a source distribution with a ComfyUI in it."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as made:
         for name in ("main.py", "requirements.txt"):
@@ -35,7 +36,7 @@ def archive() -> bytes:
 
 
 class Programs:
-    """Stands for venv and pip: remembers what was asked, and fails where told to."""
+    """Stands in for venv and pip: records what was asked, and fails as often as `failures` says."""
 
     def __init__(self, content: bytes, failures: Mapping[str, int] = {}) -> None:
         self.content = content
@@ -102,7 +103,7 @@ def test_each_layer_sees_the_one_below(tmp_path: Path, content: bytes) -> None:
 
 
 def test_the_upper_layers_packages_win(tmp_path: Path) -> None:
-    """With real virtual environments: the same module in both, another in the lower one alone."""
+    """In real virtual environments: one module is in both, another only in the lower one."""
     lower, upper = tmp_path / "lower", tmp_path / "upper"
     for folder in (lower, upper):
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
@@ -181,9 +182,24 @@ def test_an_unsupported_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_environment_keeps_proxies_and_drops_what_leads_elsewhere() -> None:
     given = {"HTTPS_PROXY": "p", "PIP_CERT": "c", "SSL_CERT_FILE": "s", "PYTHONPATH": "x", "PIP_TARGET": "y"}
-    kept = sandbox.clean_environment(given)
-    assert {"HTTPS_PROXY", "PIP_CERT", "SSL_CERT_FILE"} <= set(kept)
-    assert not {"PYTHONPATH", "PIP_TARGET"} & set(kept)
+    for kept in (clean_environment(given), own_environment(given)):
+        assert {"HTTPS_PROXY", "PIP_CERT", "SSL_CERT_FILE"} <= set(kept)
+        assert not {"PYTHONPATH", "PIP_TARGET"} & set(kept)
+
+
+def test_a_comfyui_of_ones_own_may_use_the_users_packages_and_gets_no_compiled_files() -> None:
+    assert "PYTHONNOUSERSITE" in clean_environment({})
+    assert "PYTHONDONTWRITEBYTECODE" not in clean_environment({})
+    assert own_environment({}).keys() == {"PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"}
+    assert "PYTHONNOUSERSITE" in own_environment({"PYTHONNOUSERSITE": "1"})
+
+
+def test_the_client_environment_is_small_and_alone(tmp_path: Path) -> None:
+    programs = Programs(b"")
+    python = builder(tmp_path, programs).client()
+    assert python.exists() and not list(tmp_path.rglob("*.pth"))
+    assert programs.asked == ["making a virtual environment", "installing what talking to a server needs"]
+    assert builder(tmp_path, programs).client() == python and len(programs.asked) == 2
 
 
 BUILDER_PROCESS = """
@@ -229,7 +245,7 @@ def test_of_two_at_once_one_builds_and_the_other_waits(tmp_path: Path) -> None:
     outputs = [one.communicate(timeout=90) for one in (first, second)]
     assert [one.returncode for one in (first, second)] == [0, 0], outputs
     assert [out.strip() for out, _ in outputs] == ["built", ""]
-    assert f"Another process ({first.pid}) is at installing thing: waiting" in outputs[1][1]
+    assert f"Another process ({first.pid}) is installing thing: waiting" in outputs[1][1]
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:

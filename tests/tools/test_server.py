@@ -1,4 +1,4 @@
-"""Starting and ending a ComfyUI, here a stand-in of a few lines: see fake_comfyui/main.py."""
+"""Start and end a ComfyUI. Here it is a stand-in of a few lines: see fake_comfyui/main.py."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from pathlib import Path
 
 import pytest
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
-from image_mixer.tools.comfy_tool.install.installs import find_install, python_of
+from image_mixer.tools.comfy_tool.install.installs import Install, find_install
 from image_mixer.tools.comfy_tool.install.linking import COPY_MARK, link_pack, unlink_pack
-from image_mixer.tools.comfy_tool.install.sandbox import Sandbox
-from image_mixer.tools.comfy_tool.paths import venv_python
 from image_mixer.tools.comfy_tool.server import server as server_module
 from image_mixer.tools.comfy_tool.server.client import Client
 from image_mixer.tools.comfy_tool.server.server import Server
@@ -35,7 +33,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fake(way: str = "", **more: object) -> Server:
-    return Server(comfyui=FAKE, python=sys.executable, env={"FAKE_COMFYUI": way}, **more)  # type: ignore[arg-type]
+    install = Install(FAKE, Path(sys.executable), sandboxed=False)
+    return Server(install, env={"FAKE_COMFYUI": way}, **more)  # type: ignore[arg-type]
 
 
 def arguments(server: Server) -> list[str]:
@@ -44,7 +43,7 @@ def arguments(server: Server) -> list[str]:
     return list(json.loads(match[1]))
 
 
-def test_it_is_there_inside_the_block_and_gone_behind_it() -> None:
+def test_it_is_there_inside_the_block_and_gone_after_it() -> None:
     with fake() as server:
         assert server.client.get("/system_stats")["system"]["argv"][0] == str(FAKE / "main.py")
         base, pid = server.base, server.pid
@@ -90,7 +89,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     [
         ("dies", "ended with exit code 1 before it was ready", "torch is missing"),
         ("no import", "could not import this pack", "ValueError: a fault"),
-        ("no nodes", "this pack's node ImageMixerMix is not there", ""),
+        ("no nodes", "does not have this pack's node ImageMixerMix", ""),
     ],
 )
 def test_a_start_that_fails(way: str, problem: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +131,7 @@ def test_what_comfyui_is_started_with(tmp_path: Path) -> None:
     (own / "models" / "loras").mkdir(parents=True)
     for name in ("main.py", "folder_paths.py"):
         (own / name).write_text((FAKE / name).read_text(encoding="utf-8"), encoding="utf-8")
-    with Server(comfyui=own, python=sys.executable, extra_args=["--cpu", "--fast"]) as server:
+    with Server(find_install(own, sys.executable), extra_args=["--cpu", "--fast"]) as server:
         given = arguments(server)
         assert given[:4] == ["--listen", "127.0.0.1", "--port", str(server.port)]
         assert given[4:6] == ["--base-directory", str(server.base)]
@@ -148,8 +147,9 @@ def test_it_does_not_outlive_a_killed_parent() -> None:
     code = f"""
         import sys, time
         sys.path.insert(0, {str(ROOT / "tools")!r})
+        from comfy_tool.install.installs import find_install
         from comfy_tool.server.server import Server
-        server = Server(comfyui={str(FAKE)!r}, python=sys.executable).start()
+        server = Server(find_install({str(FAKE)!r}, sys.executable)).start()
         print(server.pid, server.base, flush=True)
         time.sleep(60)
     """
@@ -180,19 +180,19 @@ def test_neither_does_the_stand_in() -> None:
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout
-    place = ("127.0.0.1", int(parent.stdout.readline().strip().rpartition(":")[2]))
-    socket.create_connection(place, 5).close()
+    address = ("127.0.0.1", int(parent.stdout.readline().strip().rpartition(":")[2]))
+    socket.create_connection(address, 5).close()
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     deadline = time.monotonic() + 5
     with pytest.raises(ConnectionRefusedError):
         while time.monotonic() < deadline:
-            socket.create_connection(place, 5).close()
+            socket.create_connection(address, 5).close()
             time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs, and is not merely waited for."""
+    """Return whether a process runs. A zombie does not."""
     status = Path(f"/proc/{pid}/status")
     if status.parent.parent.joinpath("self").exists():
         return status.exists() and "State:\tZ" not in status.read_text()
@@ -201,44 +201,6 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return True
-
-
-class TestWhichComfyUI:
-    def test_the_sandbox_where_none_is_named(self) -> None:
-        built = Sandbox("0.24.0", Path("tree"), Path("python"))
-        found = find_install(version="0.24.0", build=lambda version: built)
-        assert (found.comfyui, found.python, found.sandboxed) == (Path("tree"), Path("python"), True)
-
-    def test_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COMFYUI_PATH", str(FAKE))
-        assert find_install().comfyui == FAKE
-
-    def test_a_version_is_asked_for_whatever_the_variable_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COMFYUI_PATH", str(FAKE))
-        built = Sandbox("0.18.2", Path("tree"), Path("python"))
-        assert find_install(version="0.18.2", build=lambda version: built).comfyui == Path("tree")
-
-    def test_a_folder_without_one(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="holds no ComfyUI"):
-            find_install(tmp_path)
-
-    def test_both(self) -> None:
-        with pytest.raises(UsageError, match="exclude each other"):
-            find_install(FAKE, version="0.24.0")
-
-    @pytest.mark.parametrize("name", [".venv", "venv"])
-    def test_its_own_python(self, tmp_path: Path, name: str) -> None:
-        python = venv_python(tmp_path / name)
-        python.parent.mkdir(parents=True)
-        python.touch()
-        assert python_of(tmp_path) == python
-
-    def test_the_portable_editions_python(self, tmp_path: Path) -> None:
-        python = tmp_path / "python_embeded" / "python.exe"
-        python.parent.mkdir()
-        python.touch()
-        assert python_of(tmp_path / "ComfyUI") == python
-        assert python_of(tmp_path / "a" / "b") == Path(sys.executable)
 
 
 class TestTheLink:
@@ -291,5 +253,5 @@ def test_addresses(given: str, url: str) -> None:
 
 @pytest.mark.parametrize("given", ["ftp://h", "http://", ""])
 def test_no_addresses(given: str) -> None:
-    with pytest.raises(UsageError, match="no address of a server"):
+    with pytest.raises(UsageError, match="not a server's address"):
         Client(given)

@@ -56,7 +56,7 @@ PROMPT: dict[str, Any] = {
 
 
 def changed(setting: str) -> tuple[str, str, Any]:
-    """The one (node, input, value) that a setting changes."""
+    """Return the one (node, input, value) that a setting changes."""
     prompt = copy.deepcopy(PROMPT)
     apply_settings(prompt, [setting], INFO, lambda file: f"image-mixer/{file.name}")
     found = [
@@ -117,20 +117,20 @@ def test_a_link_may_be_replaced_by_a_value() -> None:
         ("3.steps", "write NODE.INPUT=VALUE"),
         ("steps=3", "write NODE.INPUT=VALUE"),
         ("9.steps=3", "no node has the id, title or class '9'; there are: node 1 (Left); "),
-        ("LoadImage.image=a", "'LoadImage' is not one node but 2; use an id: node 1 (Left); node 2 (Right. one)"),
-        ("3.depth=3", "node 3 (KSampler) has no input 'depth', but model, steps, cfg"),
-        ("3.model=x", "input model takes a link of type MODEL"),
-        ("7.images.image0=x", "input images.image0 takes a link of type IMAGE"),
-        ("3.steps=many", "node 3 (KSampler), input steps: 'many' is no number"),
-        ("3.steps=true", "'true' is no number"),
-        ("3.steps=1.5", "'1.5' is no whole number"),
+        ("LoadImage.image=a", "'LoadImage' names 2 nodes; use an id: node 1 (Left); node 2 (Right. one)"),
+        ("3.depth=3", "node 3 (KSampler) has no input 'depth'; its inputs are: model, steps, cfg"),
+        ("3.model=x", "input model accepts only a link of type MODEL"),
+        ("7.images.image0=x", "input images.image0 accepts only a link of type IMAGE"),
+        ("3.steps=many", "node 3 (KSampler), input steps: 'many' is not a number"),
+        ("3.steps=true", "'true' is not a number"),
+        ("3.steps=1.5", "'1.5' is not a whole number"),
         ("3.steps=51", "'51' is not within 1 to 50"),
         ("3.steps=0", "'0' is not within 1 to 50"),
-        ("3.cfg=NaN", "'NaN' is no number"),
-        ("3.on=1", "'1' is neither true nor false"),
+        ("3.cfg=NaN", "'NaN' is not a number"),
+        ("3.on=1", "'1' must be true or false"),
         ("3.name=ddin", "'ddin' is not one of its 2 entries, such as ddim"),
         ("3.method=none", "'none' is not one of its 2 entries, such as auto, mixer"),
-        ("1.image=gone.png", "'gone.png' is no file here, and none in the server's input folder"),
+        ("1.image=gone.png", "'gone.png' is not a file here or in the server's input folder"),
     ],
 )
 def test_what_does_not_fit_is_one_line(setting: str, problem: str) -> None:

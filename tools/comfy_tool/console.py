@@ -1,4 +1,4 @@
-"""What the person sees: progress goes to standard error, so that standard output holds results alone."""
+"""Print for the person: progress goes to standard error, so that standard output holds only results."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ HEARTBEAT_SECONDS = 15.0
 
 
 def say(text: str) -> None:
-    """Print one line of progress. Characters that the terminal cannot show are replaced."""
+    """Print one line of progress. Characters that the terminal cannot encode are replaced."""
     stream = sys.stderr
     encoding = getattr(stream, "encoding", None) or "utf-8"
     print(text.encode(encoding, "replace").decode(encoding, "replace"), file=stream, flush=True)
 
 
 def printable(text: str) -> str:
-    """Text with what standard output cannot encode replaced."""
+    """Return text without the characters that standard output cannot encode: they are replaced."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
 
 
 def elapsed(seconds: float) -> str:
-    """Seconds as a person reads them: `8 s`, `2 min 05 s`."""
+    """Return seconds in a readable form: `8 s`, `2 min 05 s`."""
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 @contextmanager
 def step(label: str) -> Iterator[None]:
-    """Say when a piece of work begins, and when it is done, how long it took."""
+    """Say when a piece of work begins, and how long it took when it is done."""
     started = time.monotonic()
     say(f"{label} ...")
     yield
@@ -43,9 +43,9 @@ def step(label: str) -> Iterator[None]:
 
 
 def run_logged(command: Sequence[str], log: Path, env: Mapping[str, str], what: str) -> None:
-    """Run a command with its output appended to `log` and a line on screen every 15 seconds.
+    """Run a command, append its output to `log`, and print a line every 15 seconds.
 
-    Raises ToolError, naming the log, when the command cannot start or does not return 0.
+    Raises ToolError, which names the log, if the command cannot be started or does not return 0.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -64,7 +64,7 @@ def run_logged(command: Sequence[str], log: Path, env: Mapping[str, str], what: 
                     code = process.wait(HEARTBEAT_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    say(f"  still at it: {what} ({elapsed(time.monotonic() - started)})")
+                    say(f"  still {what} ({elapsed(time.monotonic() - started)})")
         finally:
             if process.poll() is None:
                 process.kill()
@@ -74,7 +74,7 @@ def run_logged(command: Sequence[str], log: Path, env: Mapping[str, str], what: 
 
 
 def last_error(log: Path) -> str:
-    """The last line of a log that names an error, or else its last line, as one sentence."""
+    """Return the last line of a log that names an error, or else its last line, as one sentence."""
     lines = [line.strip() for line in tail(log, 60) if line.strip()]
     named = [line for line in lines if line.lower().startswith(("error", "fatal", "e:")) or "Error" in line]
     text = (named or lines or ["no output"])[-1][:300]
@@ -82,7 +82,7 @@ def last_error(log: Path) -> str:
 
 
 def tail(log: Path, lines: int) -> list[str]:
-    """The last lines of a text file, without their ends; an empty list when there is no such file."""
+    """Return the last lines of a text file without line ends, an empty list if the file does not exist."""
     try:
         with log.open("rb") as source:
             source.seek(0, 2)

@@ -12,7 +12,7 @@ class ToolError(Exception):
 
 
 class UsageError(ToolError):
-    """What was asked for makes no sense: a file that is not there, a value that does not fit. Exit code 2."""
+    """The arguments do not fit, such as a file that does not exist or a value out of range. The exit code is 2."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=2)

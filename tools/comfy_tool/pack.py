@@ -1,4 +1,4 @@
-"""Those modules of the pack that need no ComfyUI, for commands that run in a plain Python."""
+"""Import those modules of the pack that do not need ComfyUI, for commands that run in a plain Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALIAS = "image_mixer"
 
 
 def module(name: str) -> ModuleType:
-    """The module `name` of the pack, "remote.store.ledger". The pack's own __init__, which needs ComfyUI, is not run."""
+    """Import a module of the pack, such as "remote.store.ledger", without the pack's __init__, which needs ComfyUI."""
     if ALIAS not in sys.modules:
         alias = ModuleType(ALIAS)
         alias.__path__ = [str(ROOT)]

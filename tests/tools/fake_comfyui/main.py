@@ -1,7 +1,7 @@
-"""A stand-in for ComfyUI: the few routes that the commands use, no WebSocket, and what it does told by the prompt.
+"""A stand-in for ComfyUI with the few routes that the commands use and no WebSocket. The prompt says what it does.
 
 A node of class Boom fails, Slow runs until it is interrupted, Vanish leaves the queue without a trace, Save makes
-"images"; FAKE_COMFYUI in the environment says how the start goes wrong.
+"images"; FAKE_COMFYUI in the environment says how the start fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INFO = {
 
 
 class State:
-    """What the server remembers."""
+    """The server's state."""
 
     history: ClassVar[dict[str, object]] = {}
     running: ClassVar[list[str]] = []

@@ -1,9 +1,9 @@
-"""`bench`: the figures of benchmarks/NAME.py, measured in the sandbox, beside what they should be.
+"""`bench`: measure the figures of benchmarks/NAME.py in ComfyUI's Python, and compare them with their aims.
 
-The contract: the script prints what it likes, and as the last line of its standard output one JSON object, figure
-name to {"value": number, "aim": text or null, "unit": text}. An aim is text such as "<= 1.02" or ">= 0.9"; null
-where there is none. The script exits with 0, whatever the figures are. It may import what lies beside it. With --quick
-it measures every figure at its smallest size and gives no aims: that shows whether the script works.
+What a script must do: print one JSON object as the last line of its standard output, figure name to {"value": number,
+"aim": text or null, "unit": text}, and exit with 0 whatever the figures are. An aim is text such as "<= 1.02" or
+">= 0.9", null if there is none. The script may print anything before that line, and import its neighbours.
+With --quick it measures every figure at its smallest size, without aims, to show that it still works.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from typing import Any
 
 from ..console import printable, say
 from ..errors import ToolError, UsageError
-from ..install.sandbox import Builder
+from ..install.installs import COMFYUI_VARIABLE, Install, find_install
 from ..paths import ROOT
-from .test import sandbox_environment
+from .libraries import announce
 
 FOLDER = ROOT / "benchmarks"
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
 
 
 def command(options: argparse.Namespace) -> int:
-    """Run one benchmark; its exit code is 0 even where an aim is missed, since a figure is no test."""
+    """Run one benchmark. The exit code is 0 even if an aim is missed, since a figure is not a test."""
     names = available()
     if options.name not in names:
         listed = ", ".join(names) or "none yet"
         raise UsageError(f"benchmarks: {listed}" if not options.name else f"no benchmark {options.name!r}: {listed}")
-    figures = measure(options.name, options.quick)
+    install = find_install(options.comfyui, options.python, options.version)
+    announce(install)
+    figures = measure(options.name, install, options.quick)
     if options.json:
         print(json.dumps(figures))
     else:
@@ -40,7 +42,7 @@ def command(options: argparse.Namespace) -> int:
 
 
 def available() -> list[str]:
-    """The benchmarks there are."""
+    """Return the names of all benchmarks."""
     return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
@@ -49,15 +51,14 @@ def command_of(name: str, quick: bool = False) -> list[str]:
     return [str(FOLDER / f"{name}.py"), *(["--quick"] if quick else [])]
 
 
-def measure(name: str, quick: bool = False) -> dict[str, dict[str, Any]]:
-    """Run a script in the sandbox's Python; what it prints before its figures goes to standard error."""
-    sandbox = Builder().sandbox()
-    # Not in the root: its folder `nodes` would hide ComfyUI's module from processes that the script starts.
-    command = [str(sandbox.python), *command_of(name, quick)]
+def measure(name: str, install: Install, quick: bool = False) -> dict[str, dict[str, Any]]:
+    """Run a script in ComfyUI's Python and return its figures. What it prints before them goes to standard error."""
+    # Not in the pack's root: its folder `nodes` would hide ComfyUI's module from processes that the script starts.
+    command = [str(install.python), *command_of(name, quick)]
     done = subprocess.run(
         command,
         cwd=FOLDER,
-        env=sandbox_environment(sandbox),
+        env={**install.environment(), COMFYUI_VARIABLE: str(install.comfyui), "PYTHONPATH": str(install.comfyui)},
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
@@ -73,7 +74,7 @@ def measure(name: str, quick: bool = False) -> dict[str, dict[str, Any]]:
 
 
 def figures_of(line: str, name: str) -> dict[str, dict[str, Any]]:
-    """The figures in a script's last line. Raises ToolError when they do not follow the contract."""
+    """Return the figures in a script's last line. Raises ToolError if it has the wrong form."""
     try:
         figures = json.loads(line)
     except ValueError:
@@ -87,7 +88,7 @@ def figures_of(line: str, name: str) -> dict[str, dict[str, Any]]:
 
 
 def verdict(value: object, aim: object) -> str:
-    """`met` or `missed`, or nothing where there is no aim to compare with."""
+    """Return `met` or `missed`, "" if there is no aim to compare with."""
     match = re.fullmatch(r"(<=|>=|<|>|=)\s*(-?[0-9.]+(?:e-?[0-9]+)?)", str(aim).strip())
     if not match or not isinstance(value, (int, float)) or isinstance(value, bool):
         return ""
@@ -95,7 +96,7 @@ def verdict(value: object, aim: object) -> str:
 
 
 def table(figures: dict[str, dict[str, Any]]) -> str:
-    """The figures for a person, one a line."""
+    """Return the figures as a table, one line per figure."""
     rows = [("figure", "value", "aim", "")]
     for name, facts in figures.items():
         value = facts["value"]

@@ -1,4 +1,4 @@
-"""`demo`: two pictures mixed in a real ComfyUI, their weights swept from one to the other."""
+"""`demo`: mix two pictures in a real ComfyUI, with weights that sweep from one to the other."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 from ..console import printable, say
 from ..errors import ToolError, UsageError
-from ..install.installs import find_install
 from ..paths import NAME, ROOT
 from ..server.client import Client
 from ..server.execute import execute
 from ..server.results import collect
 from ..server.server import Server
-from .run import Bar
+from ..workflow.prompt import MutablePrompt
+from .libraries import install_for
+from .progress import Bar
 
 PICTURES = (ROOT / "tools" / "assets" / "cat.jpg", ROOT / "tools" / "assets" / "coffee.jpg")
 VARIANTS = 9
@@ -26,31 +27,31 @@ WORD = "cyan"
 DEMO_SIDE, DEMO_STEPS = 64, 20
 REAL_SIDE, REAL_STEPS = 512, 30
 
-Prompt = dict[str, dict[str, Any]]
 Link = list[Any]
 
 
 def command(options: argparse.Namespace) -> int:
-    """Mix two pictures, save the images and the contact sheet, and print their paths."""
+    """Mix two pictures, save the images and a contact sheet, and print their paths."""
     if options.checkpoint is not None and not options.checkpoint.is_file():
-        raise UsageError(f"{options.checkpoint} is not there: --checkpoint names an Image Mixer checkpoint")
-    install = find_install(options.comfyui, options.python, options.version)
+        raise UsageError(
+            f"{options.checkpoint} does not exist: give --checkpoint the file of an Image Mixer checkpoint"
+        )
+    install = install_for(options)
     with tempfile.TemporaryDirectory(prefix=f"{NAME}-demo-", ignore_cleanup_errors=True) as folder:
         if options.checkpoint is not None:
             _put(options.checkpoint, Path(folder) / "models" / "checkpoints")
         say(f"Starting {install.comfyui} ...")
         with Server(install=install, base=folder) as server:
             prompt = demo_graph() if options.checkpoint is None else checkpoint_graph(options.checkpoint.name)
-            paths = _mix(server.client, prompt, options.out)
-    for path in paths:
-        print(printable(str(path)))
+            for path in _mix(server.client, prompt, options.out):
+                print(printable(str(path)), flush=True)
     if options.checkpoint is None:
-        say("Made by the miniature model in the box. Name a real one, for photographs, with --checkpoint FILE.")
+        say("Made by the small demo model of this pack. To mix photographs, name a real model with --checkpoint FILE.")
     return 0
 
 
-def demo_graph() -> Prompt:
-    """The model in the box: a sweep between two of its pictures, and one of them pulled by a word."""
+def demo_graph() -> MutablePrompt:
+    """Return a graph for the demo model: a sweep between two of its pictures, and one picture pulled by a word."""
     models = {"model": ["models", 0], "clip": ["models", 1], "vae": ["models", 2], "clip_vision": ["models", 3]}
     first, second = ["models", 4], ["models", 5]
     prompt = {"models": _node("ImageMixerDemoModel")}
@@ -64,8 +65,8 @@ def demo_graph() -> Prompt:
     return prompt | _sheet([first, ["local", 0], second, ["pulled", 0]], [f'first 0.5, "{WORD}" 1.5'])
 
 
-def checkpoint_graph(file: str) -> Prompt:
-    """A sweep between two photographs with the Image Mixer checkpoint `file`."""
+def checkpoint_graph(file: str) -> MutablePrompt:
+    """Return a graph that sweeps between two photographs with the Image Mixer checkpoint `file`."""
     models = {"model": ["models", 0], "vae": ["models", 1], "clip_vision": ["models", 2]}
     prompt = {f"picture{i}": _node("LoadImage", image=str(path)) for i, path in enumerate(PICTURES)}
     prompt["models"] = _node("ImageMixerLoadCheckpoint", file=file)
@@ -107,8 +108,8 @@ def _local(recipe: Link, models: dict[str, Link]) -> dict[str, Any]:
     )
 
 
-def _sweep(first: Link, second: Link, models: dict[str, Link], side: int, steps: int) -> Prompt:
-    """Weights from the first picture to the second; the images are at ["local", 0]."""
+def _sweep(first: Link, second: Link, models: dict[str, Link], side: int, steps: int) -> MutablePrompt:
+    """Return the nodes of a sweep from the first picture to the second. The images are at ["local", 0]."""
     return {
         "weights": _node(
             "ImageMixerBlendWeights", **{"from": "1, 0", "to": "0, 1"}, variants=VARIANTS, easing="linear"
@@ -122,11 +123,11 @@ def _sweep(first: Link, second: Link, models: dict[str, Link], side: int, steps:
     }
 
 
-def _sheet(cells: list[Link], more_captions: list[str]) -> Prompt:
-    """One sheet of all cells, as large as the first: its picture, the sweep, the second picture, and what comes after."""
+def _sheet(cells: list[Link], more_captions: list[str]) -> MutablePrompt:
+    """Return the nodes of one contact sheet of all cells: first picture, sweep, second picture, and any others."""
     shares = [f"{round(1 - i / (VARIANTS - 1), 3):g}, {round(i / (VARIANTS - 1), 3):g}" for i in range(VARIANTS)]
     captions = ["first picture", *shares, "second picture", *more_captions]
-    prompt: Prompt = {}
+    prompt: MutablePrompt = {}
     whole = cells[0]
     for number, cell in enumerate(cells[1:]):
         prompt[f"batch{number}"] = _node("ImageBatch", image1=whole, image2=cell)
@@ -136,7 +137,7 @@ def _sheet(cells: list[Link], more_captions: list[str]) -> Prompt:
     return prompt
 
 
-def _mix(client: Client, prompt: Prompt, out: Path) -> list[Path]:
+def _mix(client: Client, prompt: MutablePrompt, out: Path) -> list[Path]:
     for node in prompt.values():
         if node["class_type"] == "LoadImage":
             node["inputs"]["image"] = client.upload_image(Path(node["inputs"]["image"]))
@@ -149,7 +150,7 @@ def _mix(client: Client, prompt: Prompt, out: Path) -> list[Path]:
 
 
 def _put(checkpoint: Path, folder: Path) -> None:
-    """Let the server find a checkpoint in its own folder."""
+    """Put a checkpoint into a folder where the server finds it."""
     folder.mkdir(parents=True)
     _link(checkpoint.resolve(), folder / checkpoint.name)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..server.client import Client, Refused
-from ..workflow.settings import title_of
+from ..workflow.prompt import Prompt, title_of
 
 PATH = "/image_mixer/estimate"
-Prompt = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)

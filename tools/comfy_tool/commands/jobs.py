@@ -1,4 +1,4 @@
-"""`jobs`: what was paid, delivered, is missing or unknown, by the journal of a server, which may be running."""
+"""`jobs`: sum up a server's journal: what was paid and delivered, what is missing or unknown. The server may be running."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ COLUMNS = (
 HEAD = ("begun", "paid jobs", "images", "delivered", "missing", "may be paid")
 LONGEST_NAME = 40
 FORMULA = ("=", "+", "-", "@")
-"""What begins a cell that a spreadsheet would run."""
+"""A spreadsheet would run a cell that begins with one of these."""
 
 
 def command(options: argparse.Namespace) -> int:
-    """Read the journal, print its sums, and write the attempts to a file if asked."""
+    """Read the journal, print its sums, and write the attempts to a file if --export names one."""
     ledger = pack.module("remote.store.ledger")
     export = _export_path(options.export) if options.export else None
     path = find_journal(options)
@@ -62,15 +62,15 @@ def command(options: argparse.Namespace) -> int:
         _write(export, entries)
         say(f"Wrote {len(entries)} attempts to {export}")
     if options.json:
-        told = {
+        facts = {
             "journal": str(path),
             "by": options.by,
             "month": options.month,
-            "groups": [_told(one) for one in groups],
+            "groups": [_facts(one) for one in groups],
             "total": _counts(total),
             "advice": advice,
         }
-        print(json.dumps(told))
+        print(json.dumps(facts))
     else:
         print(printable(table(groups, total, options.by)))
         if advice:
@@ -79,17 +79,17 @@ def command(options: argparse.Namespace) -> int:
 
 
 def month(text: str) -> str:
-    """A month as people write it for --month: "2026-11"."""
+    """Check a month for --month, such as "2026-11", and return it."""
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
         raise argparse.ArgumentTypeError(f"a month is written like 2026-11, not {text!r}")
     return text
 
 
 def find_journal(options: argparse.Namespace) -> Path:
-    """The journal that the options name, in ComfyUI's own order: its user directory, its base directory, its folder.
+    """Return the journal in the folder that the options name: the user directory, the base directory, or ComfyUI's own.
 
-    With none of them, the first that exists of COMFYUI_PATH and the ComfyUI that this pack lies in; the others are
-    said. Raises ToolError if there is none.
+    Without these options, return the first that exists of those in COMFYUI_PATH and in the ComfyUI that this pack lies
+    in, and print the other one. Raises ToolError if there is none.
     """
     if options.user_directory:
         return _journal_in(options.user_directory)
@@ -100,16 +100,16 @@ def find_journal(options: argparse.Namespace) -> Path:
     found = list(dict.fromkeys(path for path in (_journal_in(one / "user") for one in folders) if path.exists()))
     if not found:
         raise ToolError(
-            "no journal was found: name your ComfyUI with --comfyui, or what it was started with, --base (its "
-            "--base-directory) or --user-directory"
+            "no journal was found: name your ComfyUI with --comfyui, or the folders that it was started with: --base for its "
+            "--base-directory, --user-directory for its --user-directory"
         )
     for other in found[1:]:
-        say(f"There is another one, not read: {other} (name its folder with --comfyui)")
+        say(f"There is another one, which is not read: {other} (name its ComfyUI with --comfyui)")
     return found[0]
 
 
 def table(groups: Sequence[Group], total: Sums, by: str) -> str:
-    """The sums for a person, one line a group and one for all."""
+    """Return the sums as a table: one line per group, and one for the total."""
     rows: list[tuple[str, ...]] = [(by, *HEAD)]
     for group in groups:
         rows.append((_shown(group.name), _time(group.since)[:16].replace("T", " "), *_cells(group.sums)))
@@ -146,7 +146,7 @@ def _counts(sums: Sums) -> dict[str, int]:
     }
 
 
-def _told(group: Group) -> dict[str, Any]:
+def _facts(group: Group) -> dict[str, Any]:
     return {"name": group.name, "begun": _time(group.since), **_counts(group.sums)}
 
 
@@ -194,5 +194,5 @@ def _row(entry: Entry) -> tuple[Any, ...]:
 
 
 def _plain(cell: Any) -> Any:
-    """A cell of a CSV file, which no spreadsheet takes for a formula."""
+    """Return a cell of a CSV file that no spreadsheet takes for a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

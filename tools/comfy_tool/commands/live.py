@@ -1,4 +1,4 @@
-"""`test --live`: a few calls to the real, paid service with the owner's key. Never part of a tier."""
+"""`test --live`: make a few calls to the real, paid service with the owner's key. It is never part of a tier."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "MODELSLAB_API_KEY"
 
 @dataclass(frozen=True)
 class Question:
-    """What only the service can answer, and how many paid jobs it takes at most beyond those of the questions before."""
+    """A question that only the service can answer, and how many paid jobs it needs at most in addition to earlier ones."""
 
     text: str
     jobs: int
@@ -37,18 +37,18 @@ JOBS = sum(question.jobs for question in QUESTIONS)
 
 
 def command(options: argparse.Namespace) -> int:
-    """Say what it costs, and call only after --yes. What was paid for stays in the cache folder, and is not paid for
-    again."""
+    """Say what it costs, and make the calls only with --yes. Jobs that are already paid for are kept in the cache
+    folder and are not paid for again."""
     folder = cache_folder() / "live"
     say(
-        f"This makes {JOBS} paid jobs at most: {JOBS - 1} at modelslab.com (v6) and 1 at stablediffusionapi.com (v5), each"
+        f"This makes at most {JOBS} paid jobs: {JOBS - 1} at modelslab.com (v6) and 1 at stablediffusionapi.com (v5), each"
     )
     say(
-        "an image of 512 x 512. Two bundled photographs, a prompt and numbers are sent. What a job costs, your plan says."
+        "one image of 512 x 512. Two bundled photographs, a prompt and numbers are sent. Your plan says what a job costs."
     )
     for question in QUESTIONS:
         say(f"  {question.jobs or 'no'} paid job{'s' * (question.jobs != 1)}: {question.text}")
-    say(f"Images and journal stay in {folder}: a job that is there is not paid for again.")
+    say(f"The images and the journal are kept in {folder}: no job in it is paid for again.")
     if not options.yes:
         raise UsageError("nothing was sent: add --yes to pay for it")
     if not os.environ.get(KEY, "").strip():

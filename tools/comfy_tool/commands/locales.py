@@ -1,4 +1,4 @@
-"""`locales`: write the English texts of locales/en from what they are texts of: the nodes' schemas and the web part."""
+"""`locales`: write locales/en from the English texts in the nodes' schemas and in the web part."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ..console import say
-from ..install.installs import find_install
 from ..paths import ROOT
 from ..server.server import Server
+from .libraries import install_for
 
 FOLDER = ROOT / "locales"
 WEB = ROOT / "web"
 PREFIX = "ImageMixer"
 MENU = "image mixer"
 LIVING = {("ImageMixerRemote", "description"), ("ImageMixerRemote", "endpoint")}
-"""Texts that say how this very server stands: a fixed one would hide them."""
+"""Texts that depend on the server's state. A translation would hide them."""
 
 _SAID = re.compile(r"""\bt\(\s*(?:\w+ === 1 \? )?'((?:[^'\\]|\\.)*)'(?: : '((?:[^'\\]|\\.)*)')?""")
 _SETTING = re.compile(
@@ -27,12 +27,12 @@ _SETTING = re.compile(
     r"tooltip: '(?P<tooltip>[^']+)'"
 )
 _NAMED = ("max to 1", "sum to 1", "as given")
-"""Said by `t` of a value, not of a text in the source."""
+"""Texts that `t` gets as values, so they are not found in the source."""
 
 
-def command(_options: argparse.Namespace) -> int:
-    """Start a server, read its nodes, write the files; gives 0."""
-    with Server(install=find_install()) as server:
+def command(options: argparse.Namespace) -> int:
+    """Start a server, read its nodes and write the files."""
+    with Server(install=install_for(options)) as server:
         for name, texts in english(server.client.get("/object_info")).items():
             write(FOLDER / "en" / f"{name}.json", texts)
             say(f"wrote locales/en/{name}.json")
@@ -40,7 +40,7 @@ def command(_options: argparse.Namespace) -> int:
 
 
 def english(info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The English files by name, of the nodes in `info` (/object_info) and of the web part's sources."""
+    """Return the English files by name, from the nodes in `info` (/object_info) and the web part's sources."""
     ours = {name: node for name, node in sorted(info.items()) if name.startswith(PREFIX)}
     settings, categories = _settings()
     return {
@@ -55,14 +55,14 @@ def english(info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def said() -> list[str]:
-    """Every text that the web part says through `t`."""
+    """Return every text that the web part translates by `t`."""
     sources = [path.read_text(encoding="utf-8") for path in sorted(WEB.rglob("*js")) if path.is_file()]
     found = {text for source in sources for match in _SAID.finditer(source) for text in match.groups() if text}
     return sorted({text.replace("\\'", "'") for text in found} | set(_NAMED))
 
 
 def write(file: Path, texts: Mapping[str, Any]) -> None:
-    """Write texts as JSON with an indent."""
+    """Write texts as indented JSON."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(texts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8", newline="\n")
 
@@ -90,7 +90,7 @@ def _options(spec: list[Any]) -> dict[str, Any]:
 
 
 def _settings() -> tuple[dict[str, Any], list[str]]:
-    """The settings' texts by id, and the names of their categories."""
+    """Return the settings' texts by id, and the names of their categories."""
     texts, categories = {}, set()
     for path in sorted(WEB.glob("*.js")):
         for match in _SETTING.finditer(path.read_text(encoding="utf-8")):

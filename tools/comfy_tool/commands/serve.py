@@ -1,4 +1,4 @@
-"""`serve`: a ComfyUI with this pack in it, until Ctrl-C."""
+"""`serve`: run a ComfyUI with this pack in it until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 
 from ..console import printable, say
 from ..errors import ToolError
-from ..install.installs import Install, find_install
+from ..install.installs import Install
 from ..server import standin
 from ..server.server import Server
+from .libraries import install_for
 
 
 def command(options: argparse.Namespace) -> int:
-    """Start, print the address, pass on ComfyUI's output, and end in order."""
-    install = find_install(options.comfyui, options.python, options.version)
+    """Start ComfyUI, print its address and then its output, and end it after Ctrl-C."""
+    install = install_for(options)
     with contextlib.ExitStack() as stack:
         base, env = options.base, {}
         if options.with_service:
@@ -27,9 +28,9 @@ def command(options: argparse.Namespace) -> int:
             file = standin.write_profiles(base, {n: f"{address}/api/{wire}" for n, wire in standin.NAMES.items()})
             env = standin.ENVIRONMENT
             say(
-                f"A stand-in of the paid service runs at {address}, with the key {standin.DEMO_KEY}: nothing costs money."
+                f"A stand-in of the paid service runs at {address}, with the key {standin.DEMO_KEY}. Nothing costs money."
             )
-            say(f"The endpoints {' and '.join(standin.NAMES)} lead to it, by {file}")
+            say(f"The endpoints {' and '.join(standin.NAMES)} use it, as written in {file}")
         return _serve(options, install, base, env)
 
 
@@ -41,7 +42,9 @@ def _serve(options: argparse.Namespace, install: Install, base: Path | None, env
     with server:
         say(f"Image Mixer is ready: {server.url}")
         if options.base is None:
-            say(f"Files lie in {server.base} and are removed at the end; --base DIR keeps them. Ctrl-C ends.")
+            say(
+                f"Files are in {server.base} and are removed at the end; --base DIR keeps them. Ctrl-C stops the server."
+            )
         with contextlib.suppress(KeyboardInterrupt):
             code = _follow(server)
             raise ToolError(f"ComfyUI ended with exit code {code}. The whole log: {server.log}")
@@ -50,7 +53,7 @@ def _serve(options: argparse.Namespace, install: Install, base: Path | None, env
 
 
 def _follow(server: Server) -> int:
-    """Print what ComfyUI prints from now on; gives its exit code when it ends."""
+    """Print what ComfyUI prints from now on. Return its exit code when it ends."""
     with server.log.open("rb") as source:
         source.seek(0, 2)
         while True:

@@ -1,4 +1,4 @@
-"""The record of a soak run, kept in benchmarks/RESULTS.md."""
+"""Record a soak run in benchmarks/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADING = "## Soak"
 
 
 class Ran(Protocol):
-    """What is recorded of one run."""
+    """What is recorded about one run."""
 
     @property
     def name(self) -> str: ...
@@ -36,14 +36,14 @@ class Ran(Protocol):
 
 
 def write_results(outcomes: Sequence[Ran], file: Path) -> None:
-    """Replace the section of the last soak run in a Markdown file by this one's, or add it."""
+    """Replace the section about the last soak run in a Markdown file, or add one."""
     old = file.read_text(encoding="utf-8") if file.is_file() else "# Results\n"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(replace_section(old, HEADING, section(outcomes)), encoding="utf-8", newline="\n")
 
 
 def section(outcomes: Sequence[Ran]) -> str:
-    """What ran, on what, and what came of it."""
+    """Return the section: what ran on which machine, and the outcomes."""
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     rows = []
     for one in outcomes:
@@ -67,7 +67,7 @@ def section(outcomes: Sequence[Ran]) -> str:
 
 
 def replace_section(text: str, heading: str, content: str) -> str:
-    """`text` with the section that `heading` begins, up to the next heading of its level, replaced or added."""
+    """Return `text` with the section under `heading`, up to the next heading of its level, replaced or added."""
     lines = text.rstrip("\n").split("\n")
     try:
         first = lines.index(heading)
@@ -79,7 +79,7 @@ def replace_section(text: str, heading: str, content: str) -> str:
 
 
 def commit() -> str:
-    """The short name of the commit that was tested, with a mark for changes on top; `unknown` without git."""
+    """Return the short name of the commit that was tested, marked if there are changes; `unknown` without git."""
     try:
         asked = subprocess.run(
             ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False

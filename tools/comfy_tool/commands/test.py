@@ -16,9 +16,10 @@ from pathlib import Path
 from ..console import elapsed, say
 from ..errors import ToolError, UsageError
 from ..install import pins
+from ..install.environment import clean_environment
 from ..install.linking import link_folder
 from ..install.programs import CHROMIUM_VARIABLE, FRONT_END_VARIABLE, ensure_chromium, ensure_front_end, ensure_node
-from ..install.sandbox import Builder, Sandbox, clean_environment
+from ..install.sandbox import Builder, Sandbox
 from ..paths import ROOT
 from . import soak
 

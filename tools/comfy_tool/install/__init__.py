@@ -1,1 +1,1 @@
-"""The throw-away ComfyUI: what it is made of, where it lies, and how it is set up. Standard library only."""
+"""Finding a ComfyUI and its Python, setting up a throw-away one, and linking the pack into it."""

@@ -1,4 +1,4 @@
-"""Putting the pack, and the user's own models, before a ComfyUI without changing any of its folders."""
+"""Make the pack, and the user's own models, available to a ComfyUI without changing any of its folders."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NOT_COPIED = (".git", "__pycache__", "*.pyc", "node_modules", ".*_cache", ".hyp
 
 
 def link_pack(base: Path, pack: Path = ROOT) -> Path:
-    """Make `pack` the custom node image-mixer of a ComfyUI base directory; gives the link.
+    """Link `pack` into a ComfyUI base directory as the custom node image-mixer. Return the link.
 
-    Raises ToolError when something that is not this pack's already has the name.
+    Raises ToolError if something else already has that name.
     """
     folder = base / "custom_nodes"
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def link_pack(base: Path, pack: Path = ROOT) -> Path:
 
 
 def link_folder(link: Path, target: Path) -> None:
-    """Make `link` lead to the folder `target`: a symbolic link, on Windows a junction, or a copy if neither can be made."""
+    """Link to the folder `target`: by a symbolic link, on Windows a junction, or a copy if neither can be made."""
     try:
         link.symlink_to(target, target_is_directory=True)
         return
@@ -41,11 +41,11 @@ def link_folder(link: Path, target: Path) -> None:
     if sys.platform == "win32" and _junction(link, target):
         return
     shutil.copytree(target, link, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-    (link / COPY_MARK).write_text(f"A copy of {target}, made anew at each start.\n", encoding="utf-8")
+    (link / COPY_MARK).write_text(f"A copy of {target}, made again at every start.\n", encoding="utf-8")
 
 
 def unlink_pack(base: Path) -> None:
-    """Remove what link_pack made, and nothing else. The pack's own folder is never touched."""
+    """Remove the link or copy that link_pack made. The pack's own folder is never touched."""
     link = base / "custom_nodes" / NAME
     if link.is_symlink():
         link.unlink()
@@ -67,8 +67,8 @@ def _is_junction(path: Path) -> bool:
 
 
 def own_models_config(comfyui: Path, base: Path) -> Path:
-    """Write a file for --extra-model-paths-config by which a server started on `base` also finds the models that lie
-    in the ComfyUI's own models folder. Strings are quoted as JSON does, which YAML reads alike."""
+    """Write a file for --extra-model-paths-config, so that a server on `base` also finds the models in the ComfyUI's
+    own models folder. Return its path. Strings are quoted as in JSON, which YAML reads the same way."""
     models = comfyui / "models"
     names = sorted(entry.name for entry in models.iterdir() if entry.is_dir()) if models.is_dir() else []
     lines = ["image_mixer_own_models:", f"  base_path: {json.dumps(str(models))}"]

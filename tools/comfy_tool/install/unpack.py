@@ -1,4 +1,4 @@
-"""Unpacking an archive that came over the network."""
+"""Unpack an archive that came over the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ToolError
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as source:
         while block := source.read(1 << 20):
@@ -20,10 +20,10 @@ def sha256_of(path: Path) -> str:
 
 
 def unpack_subtree(archive: Path, subtree: str, target: Path) -> None:
-    """Unpack what lies under `*/subtree/` of a tar archive so that `target` is that folder.
+    """Unpack the folder `*/subtree` of a tar archive as `target`.
 
-    Only plain files and folders are made; `target` appears complete or not at all. Raises ToolError for an archive that
-    is broken, holds links, devices or paths that leave the folder, or has no such subtree.
+    Only plain files and folders are made. `target` appears complete or not at all. Raises ToolError if the archive is
+    broken, if it holds links, devices or paths that leave the folder, or if it does not have the subtree.
     """
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -35,7 +35,7 @@ def unpack_subtree(archive: Path, subtree: str, target: Path) -> None:
                 if inside is None:
                     continue
                 found = True
-                _place(source, member, inside, part)
+                _extract(source, member, inside, part)
     except (tarfile.TarError, EOFError, OSError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise ToolError(f"{archive} could not be unpacked ({error}): remove it and try again") from error
@@ -43,12 +43,12 @@ def unpack_subtree(archive: Path, subtree: str, target: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
         raise
     if not found:
-        raise ToolError(f"{archive} has no {subtree} in it: it is not the archive that was expected")
+        raise ToolError(f"{archive} does not contain {subtree}: it is not the expected archive")
     part.replace(target)
 
 
 def _path_inside(name: str, subtree: str) -> PurePosixPath | None:
-    """The path below `<first folder>/<subtree>`, or None when the name lies elsewhere. Raises ToolError when unsafe."""
+    """Return the path below `<first folder>/<subtree>`, None if it lies elsewhere. Raises ToolError for an unsafe name."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
         raise ToolError(f"the archive holds an unsafe path, {name!r}: it was not unpacked")
@@ -58,17 +58,17 @@ def _path_inside(name: str, subtree: str) -> PurePosixPath | None:
     return PurePosixPath(*path.parts[1 + len(wanted) :])
 
 
-def _place(source: tarfile.TarFile, member: tarfile.TarInfo, inside: PurePosixPath, part: Path) -> None:
-    where = part.joinpath(*inside.parts)
+def _extract(source: tarfile.TarFile, member: tarfile.TarInfo, inside: PurePosixPath, part: Path) -> None:
+    path = part.joinpath(*inside.parts)
     if member.isdir():
-        where.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         return
     if not member.isreg():
         raise ToolError(f"the archive holds a link or device, {member.name!r}: it was not unpacked")
-    where.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     content = source.extractfile(member)
     if content is None:
         raise ToolError(f"the archive holds no content for {member.name!r}: it was not unpacked")
-    # Written by hand instead of extractall, whose filters older Pythons of 3.10 and 3.11 do not have.
-    with content, where.open("xb") as sink:
+    # Not by extractall: early releases of Python 3.10 and 3.11 lack its filters.
+    with content, path.open("xb") as sink:
         shutil.copyfileobj(content, sink)

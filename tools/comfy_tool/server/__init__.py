@@ -1,1 +1,1 @@
-"""A ComfyUI server as the commands start it, speak to it and follow it."""
+"""Starting a ComfyUI server, talking to it, and following a prompt to its end."""

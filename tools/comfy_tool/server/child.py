@@ -1,7 +1,7 @@
 """Run ComfyUI's main.py so that it cannot outlive the program that started it.
 
 Run as a script: `python child.py <ComfyUI's folder> [arguments of main.py]`. Standard input is a pipe that the parent
-never writes to; when the parent is gone, however it went, the pipe ends and so does this process.
+never writes to. When the parent ends, for whatever reason, the pipe closes and this process ends too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Become ComfyUI's main.py, with this script's folder off the module path."""
+    """Run ComfyUI's main.py in this process, without this script's folder on the module path."""
     comfyui = Path(sys.argv[1]).resolve()
     threading.Thread(target=_end_with_parent, daemon=True, name="end with parent").start()
     own = str(Path(__file__).resolve().parent)

@@ -1,4 +1,4 @@
-"""What a run made: files saved below one folder, whatever names the server gives them, and texts."""
+"""Save the files of a run into one folder, whatever names the server gives them, and gather its texts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ LONGEST_NAME = 150
 
 @dataclass
 class Results:
-    """Files that were saved, and texts that nodes showed, as (node id, text)."""
+    """Files that were saved, and texts that nodes showed as (node id, text)."""
 
     files: list[Path] = field(default_factory=list)
     texts: list[tuple[str, str]] = field(default_factory=list)
 
 
 def collect(outputs: Mapping[str, Any], out: Path, fetch: Callable[[dict[str, Any]], bytes]) -> Results:
-    """Save the files that a run's outputs name, and gather its texts. Temporary previews count only when the run made
-    nothing else. Raises ToolError when a file cannot be written."""
+    """Save the files that a run's outputs name, and gather its texts. `fetch` returns a file's bytes.
+
+    Temporary previews are saved only if the run made no other file. Raises ToolError if a file cannot be written.
+    """
     results, entries = Results(), []
     for node_id, output in outputs.items():
         for key, values in output.items() if isinstance(output, dict) else ():
@@ -44,7 +46,7 @@ def collect(outputs: Mapping[str, Any], out: Path, fetch: Callable[[dict[str, An
 
 
 def save(content: bytes, name: str, out: Path) -> Path:
-    """Write a file into `out` under a harmless form of `name`; a file that is there already is never overwritten."""
+    """Write a file into `out` under a safe form of `name`, and return its path. Existing files are never overwritten."""
     out.mkdir(parents=True, exist_ok=True)
     safe = safe_name(name)
     stem, dot, end = safe.rpartition(".")
@@ -61,7 +63,7 @@ def save(content: bytes, name: str, out: Path) -> Path:
 
 
 def safe_name(name: str) -> str:
-    """A file name from a server as a plain name that any system takes, without folders."""
+    """Return a server's file name as a plain name without folders that every system accepts."""
     last = re.split(r"[/\\]", name)[-1]
     safe = re.sub(r'[<>:"|?*\x00-\x1f\x7f]', "_", last).strip(" .")[-LONGEST_NAME:]
     if not safe:

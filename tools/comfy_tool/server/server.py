@@ -1,4 +1,4 @@
-"""A ComfyUI server with this pack in it, for as long as a `with` block lasts."""
+"""Run a ComfyUI server with this pack in it, for as long as a `with` block lasts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from ..console import tail
 from ..errors import ToolError
 from ..install.installs import Install, find_install, has_accelerator
 from ..install.linking import link_pack, own_models_config, unlink_pack
-from ..install.sandbox import clean_environment
-from ..paths import NAME, ROOT, cache_folder
+from ..paths import NAME, cache_folder
 from .client import Client
 
 START_SECONDS = 300.0
@@ -32,41 +31,34 @@ QUIET_ARGUMENTS = ("--database-url", "sqlite:///:memory:", "--disable-api-nodes"
 
 
 class Server:
-    """ComfyUI on a scratch base directory with this pack linked in. Use as a context manager, or start() and stop().
+    """ComfyUI on a base directory of its own, with this pack linked in. Use it as a context manager, or start() and stop().
 
-    `version` asks for the sandbox's ComfyUI of that version, `comfyui` names a folder; with neither, COMFYUI_PATH
-    counts, and then the sandbox. `base` is kept afterwards; without it a temporary folder is used and removed.
-    `expect` is a node class that must be there once the server answers, None to check nothing. `env` adds to the
-    environment. Raises ToolError with one line, preceded by the log's last lines, when the server does not come up.
+    `install` is the ComfyUI to start; by default find_install() chooses it. `base` is kept afterwards; by default a
+    temporary folder is used and removed. `port` 0 means a free one. `env` adds to the environment. `expect` is a node
+    class that the server must have, None to check nothing. If the server does not start, ToolError is raised and the
+    log's last lines are printed.
     """
 
     def __init__(
         self,
-        version: str | None = None,
+        install: Install | None = None,
         *,
-        comfyui: Path | str | None = None,
-        python: Path | str | None = None,
         base: Path | str | None = None,
         listen: str = "127.0.0.1",
         port: int = 0,
         extra_args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        log: Path | str | None = None,
-        pack: Path = ROOT,
         expect: str | None = "ImageMixerMix",
-        install: Install | None = None,
     ) -> None:
-        self.install = install or find_install(comfyui, python, version)
+        self.install = install or find_install()
         self.listen = listen
         self.port = port
         self.base = Path(base).absolute() if base else Path()
-        self.log = Path(log).absolute() if log else Path()
+        self.log = Path()
         self._temporary = base is None
-        self._choose_log = log is None
         self._choose_port = port == 0
         self._extra_args = list(extra_args)
         self._env = dict(env or {})
-        self._pack = pack
         self._expect = expect
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -83,7 +75,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process id of ComfyUI. Raises ToolError when it has not been started."""
+        """The process id of ComfyUI. Raises ToolError if it has not been started."""
         return self._running().pid
 
     def __enter__(self) -> Server:
@@ -95,7 +87,7 @@ class Server:
         self.stop()
 
     def start(self) -> Server:
-        """Start and wait until the pack's nodes answer."""
+        """Start ComfyUI and wait until the pack's nodes are there."""
         if self._temporary:
             self.base = Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
         try:
@@ -109,7 +101,7 @@ class Server:
                     self._wait_until_ready()
                     break
                 except ToolError:
-                    # Another process took the port between our look and ComfyUI's bind.
+                    # Another process took the port after free_port() had found it free.
                     if attempt == attempts or not self._port_was_taken():
                         raise
             self._check_pack()
@@ -119,7 +111,7 @@ class Server:
         return self
 
     def stop(self) -> None:
-        """End ComfyUI, gently and then not, and remove the scratch folder. May be called again."""
+        """End ComfyUI, by force if it does not end by itself, and remove the temporary folder. May be called again."""
         self.kill(gently=True)
         if self.base == Path():
             return
@@ -128,7 +120,7 @@ class Server:
             shutil.rmtree(self.base, ignore_errors=True)
 
     def kill(self, gently: bool = False) -> None:
-        """End the process, at once unless `gently`; the base directory stays, and restart() goes on with it."""
+        """End the process, at once unless `gently`. The base directory stays, so that restart() can use it."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -146,7 +138,7 @@ class Server:
                 process.stdin.close()
 
     def restart(self) -> Server:
-        """End the process where one runs, and start again on the same base directory and port."""
+        """End the process if it runs, and start again on the same base directory and port."""
         self.kill(gently=True)
         try:
             self._launch()
@@ -158,11 +150,11 @@ class Server:
         return self
 
     def wait(self) -> int:
-        """Wait until ComfyUI ends by itself; gives its exit code."""
+        """Wait until ComfyUI ends by itself, and return its exit code."""
         return self._running().wait()
 
     def poll(self) -> int | None:
-        """ComfyUI's exit code, or None while it runs."""
+        """Return ComfyUI's exit code, None while it runs."""
         return self._running().poll()
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -173,10 +165,8 @@ class Server:
     def _prepare(self) -> None:
         for name in ("custom_nodes", "input", "output", "user", "models"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
-        link_pack(self.base, self._pack)
-        if self._choose_log:
-            self.log = _fresh_log()
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        link_pack(self.base)
+        self.log = _new_log()
 
     def _launch(self) -> None:
         child = Path(__file__).with_name("child.py")
@@ -187,7 +177,7 @@ class Server:
             config = own_models_config(self.install.comfyui, self.base)
             command += ["--extra-model-paths-config", str(config)]
         if not any(argument in ("--cpu", "--directml") for argument in self._extra_args):
-            command += [] if has_accelerator(self.install.python) else ["--cpu"]
+            command += [] if has_accelerator(self.install) else ["--cpu"]
         command += self._extra_args
         self._started = time.monotonic()
         with self.log.open("wb") as sink:
@@ -198,11 +188,11 @@ class Server:
                     stdin=subprocess.PIPE,
                     stdout=sink,
                     stderr=subprocess.STDOUT,
-                    env={**clean_environment(), **self._env},
+                    env={**self.install.environment(), **self._env},
                     **own_group(),
                 )
             except OSError as error:
-                message = f"{self.install.python} could not be started ({error}): name another with --python"
+                message = f"{self.install.python} could not be started ({error}): name another Python with --python"
                 raise ToolError(message) from error
 
     def _wait_until_ready(self) -> None:
@@ -212,7 +202,7 @@ class Server:
                 raise self._failure(f"ComfyUI ended with exit code {code} before it was ready")
             try:
                 stats = self.client.get("/system_stats", timeout=5.0)
-                # Another server on this port would answer as well: ours was started with our folder.
+                # Another server on this port would answer as well. Ours was started with our folder.
                 if str(self.base) in stats.get("system", {}).get("argv", []):
                     return
             except ToolError:
@@ -227,10 +217,10 @@ class Server:
         if re.search(rf"IMPORT FAILED.*[/\\]custom_nodes[/\\]{NAME}\s*$", self.log_text(), re.MULTILINE):
             raise self._failure("ComfyUI could not import this pack", self._import_error())
         if self._expect not in self.client.get(f"/object_info/{self._expect}"):
-            raise self._failure(f"ComfyUI is up, but this pack's node {self._expect} is not there")
+            raise self._failure(f"ComfyUI runs, but does not have this pack's node {self._expect}")
 
     def _import_error(self) -> list[str]:
-        """The log from the traceback before the pack's failed import on."""
+        """Return the log's lines from the traceback to the message that the pack could not be imported."""
         lines = self.log_text().splitlines()
         pattern = re.compile(rf"Cannot import .*[/\\]custom_nodes[/\\]{NAME} module")
         last = next((i for i, line in enumerate(lines) if pattern.search(line)), len(lines) - 1)
@@ -247,7 +237,7 @@ class Server:
         return "address already in use" in self.log_text().lower() or "10048" in self.log_text()
 
     def log_text(self) -> str:
-        """What ComfyUI has printed so far."""
+        """Return what ComfyUI has printed so far."""
         try:
             return self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -255,7 +245,7 @@ class Server:
 
 
 def free_port(listen: str = "127.0.0.1") -> int:
-    """A TCP port that nothing listens on at the moment."""
+    """Return a TCP port that nothing listens on at the moment."""
     host = _reachable(listen)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
@@ -263,19 +253,19 @@ def free_port(listen: str = "127.0.0.1") -> int:
 
 
 def _reachable(listen: str) -> str:
-    """The address to reach a server at that listens on `listen`, which may name several and all of a machine's."""
+    """Return an address of a server that listens on `listen`, which may be several addresses or all of a machine's."""
     first = listen.split(",")[0].strip()
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(first, first)
 
 
 def own_group() -> dict[str, Any]:
-    """A group of its own, so that Ctrl-C reaches this program alone, which then ends ComfyUI in order."""
+    """Return the Popen arguments for a new process group: Ctrl-C then reaches only this program, which ends the other."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
-def _fresh_log() -> Path:
+def _new_log() -> Path:
     folder = cache_folder() / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.glob("server-*.log"))[:-LOGS_KEPT]:

@@ -1,4 +1,4 @@
-"""The stand-in of the paid service beside a server: started, and named in the server's endpoints.toml."""
+"""Run the stand-in of the paid service beside a server, and name it in the server's endpoints.toml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import ToolError
-from ..install.sandbox import clean_environment
+from ..install.environment import clean_environment
 from ..paths import ROOT
 from .server import own_group
 
@@ -23,15 +23,17 @@ NAMES = {"modelslab v6": "v6", "stable diffusion api v5": "v5"}
 
 @contextlib.contextmanager
 def stand_in(python: Path) -> Iterator[str]:
-    """The stand-in in a process of its own, on a free port; gives its address. Raises ToolError. `python` is one that
-    has Pillow. It cannot outlive the program that started it."""
+    """Run the stand-in in its own process on a free port, and yield its address, such as http://127.0.0.1:4321.
+
+    `python` needs Pillow. The stand-in cannot outlive the program that started it. Raises ToolError if it does not start.
+    """
     command = [str(python), "-u", str(SCRIPT), "--port", "0", "--key", DEMO_KEY, "--end-with-input"]
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=clean_environment(),
+        env={**clean_environment(), "PYTHONDONTWRITEBYTECODE": "1"},
         cwd=SCRIPT.parent,
         **own_group(),
     )
@@ -47,8 +49,9 @@ def stand_in(python: Path) -> Iterator[str]:
 
 
 def write_profiles(base: Path, addresses: Mapping[str, str]) -> Path:
-    """Writes endpoints.toml in the server's base directory, with a base URL for each name. Raises ToolError where one
-    is there already: it is the owner's."""
+    """Write endpoints.toml into the server's base directory, with a base URL per name. Return its path.
+
+    Raises ToolError if there is one that was not written by this function: it is the owner's."""
     folder = base / PRIVATE
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
@@ -57,6 +60,6 @@ def write_profiles(base: Path, addresses: Mapping[str, str]) -> Path:
     tables = [f"[endpoints.{json.dumps(name)}]\nbase_url = {json.dumps(url)}\n" for name, url in addresses.items()]
     text = "# Made by serve --with-service; safe to remove.\n\n" + "\n".join(tables)
     if file.exists() and not file.read_text(encoding="utf-8").startswith(text.split("\n")[0]):
-        raise ToolError(f"{file} is there already, and yours: use another --base with --with-service")
+        raise ToolError(f"{file} already exists and is yours: choose another --base for --with-service")
     file.write_text(text, encoding="utf-8")
     return file

@@ -1,1 +1,1 @@
-"""Workflows and prompts as data: read, converted, changed and checked."""
+"""Workflows and prompts as data: reading, converting, changing and checking them."""

@@ -1,4 +1,4 @@
-"""A workflow as the front end saves it, read into one shape: link arrays and link objects, subgraphs, all versions."""
+"""Read a workflow as any version of the front end saves it, link arrays and link objects alike, into one shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BYPASSED = 4
 
 @dataclass(frozen=True)
 class Link:
-    """A connection. Node ids are text; the two ids above stand for a subgraph's own inputs and outputs."""
+    """A connection. Node ids are strings; the two ids above stand for a subgraph's own inputs and outputs."""
 
     id: str
     origin: str
@@ -28,7 +28,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Slot:
-    """An input or output of a node. `link` is the id of an input's link; `widget` the widget that the input feeds."""
+    """An input or output of a node. `link` is the id of an input's link, `widget` the widget that the input feeds."""
 
     name: str
     type: str
@@ -39,7 +39,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Node:
-    """A node as saved. `values` is its widgets_values: a list in the order of its widgets, or name to value."""
+    """A saved node. `values` is its widgets_values: a list in the order of its widgets, or a dict by name."""
 
     id: str
     type: str
@@ -52,18 +52,18 @@ class Node:
 
     @property
     def muted(self) -> bool:
-        """Whether it is switched off, and nothing comes out of it."""
+        """Whether it is switched off and passes nothing on."""
         return self.mode == MUTED
 
     @property
     def bypassed(self) -> bool:
-        """Whether what goes in comes out unchanged."""
+        """Whether it passes its inputs on unchanged."""
         return self.mode == BYPASSED
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes and links of the workflow itself, or of one subgraph, which also has inputs and outputs."""
+    """The nodes and links of the workflow itself or of a subgraph. A subgraph also has inputs and outputs."""
 
     nodes: Mapping[str, Node]
     links: Mapping[str, Link]
@@ -74,19 +74,19 @@ class Graph:
 
 @dataclass(frozen=True)
 class Workflow:
-    """A whole saved workflow: the top graph, and the subgraphs by the id that nodes name as their type."""
+    """A saved workflow: its top graph, and its subgraphs by id. A node that uses one names that id as its type."""
 
     root: Graph
     subgraphs: Mapping[str, Graph] = field(default_factory=dict)
 
 
 def is_ui_format(data: object) -> bool:
-    """Whether JSON is a workflow as the front end saves it."""
+    """Return whether decoded JSON is a workflow as the front end saves it."""
     return isinstance(data, dict) and isinstance(data.get("nodes"), list)
 
 
 def is_api_format(data: object) -> bool:
-    """Whether JSON is a prompt in API format: node id to class_type and inputs."""
+    """Return whether decoded JSON is a prompt in API format: node id to class_type and inputs."""
     return (
         isinstance(data, dict)
         and bool(data)
@@ -95,7 +95,7 @@ def is_api_format(data: object) -> bool:
 
 
 def read_workflow(data: Mapping[str, Any]) -> Workflow:
-    """Read saved JSON. Raises UsageError when it is not a workflow."""
+    """Read a saved workflow. Raises UsageError if it is damaged."""
     try:
         subgraphs: dict[str, Graph] = {}
         _collect_subgraphs(data, subgraphs)
@@ -105,13 +105,13 @@ def read_workflow(data: Mapping[str, Any]) -> Workflow:
 
 
 DAMAGES = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
-"""What reading a workflow that no front end saved may end in."""
+"""Errors that reading a damaged workflow may raise."""
 
 LONGEST_PROBLEM = 200
 
 
 def damaged(error: Exception) -> UsageError:
-    """What is said of a workflow whose reading ended in `error`."""
+    """Return the error for a workflow that could not be read because of `error`."""
     problem = f"{type(error).__name__}: {error}"[:LONGEST_PROBLEM]
     return UsageError(f"the workflow is damaged ({problem}): save it again in ComfyUI")
 

@@ -1,4 +1,4 @@
-"""What a server tells of its node classes at /object_info, and the widgets that the front end makes of it."""
+"""Read a server's node classes as listed at /object_info, and which inputs the front end shows as widgets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SEED_NAMES = ("seed", "noise_seed")
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a node class. `options` are the ones that the class gives: default, min, max, tooltip and so on."""
+    """An input of a node class. `options` are those that the class defines: default, min, max, tooltip and so on."""
 
     name: str
     type: str
@@ -45,12 +45,12 @@ class Input:
 
     @property
     def widget_type(self) -> str:
-        """The kind of widget asked for; by itself the type."""
+        """The kind of widget, by default the input's type."""
         return str(self.options.get("widgetType") or self.type)
 
     @property
     def is_widget(self) -> bool:
-        """Whether the front end shows a widget for it. A type of a pack's own counts when it has a default."""
+        """Whether the front end shows a widget for it. For a type that a pack defines, it does if there is a default."""
         if self.options.get("forceInput"):
             return False
         known = self.widget_type in _DEFAULTS
@@ -58,7 +58,7 @@ class Input:
 
     @property
     def choices(self) -> list[Any] | None:
-        """The values of a combo, None for other types and for lists that the server loads later."""
+        """The entries of a combo, None for other types and for lists that the front end loads later."""
         if self.type == DYNAMIC_COMBO:
             return [option["key"] for option in self.options.get("options") or []]
         if self.type == "COMBO" and not self.options.get("remote"):
@@ -67,7 +67,7 @@ class Input:
 
     @property
     def default(self) -> Any:
-        """The value of a new node."""
+        """The value in a new node."""
         if self.type == DYNAMIC_COMBO:
             return (self.choices or [None])[0]
         if self.type == "COMBO" and "default" not in self.options:
@@ -77,8 +77,8 @@ class Input:
         return self.options.get("default", _DEFAULTS.get(self.widget_type))
 
     @property
-    def places_after(self) -> int:
-        """How many further values the front end saves after this one, which are none of the node's inputs."""
+    def extra_values(self) -> int:
+        """How many more values the front end saves after this one that are not inputs of the node."""
         control = self.options.get("control_after_generate")
         if self.type == "COMBO":
             return 2 if control else 0
@@ -88,13 +88,13 @@ class Input:
 
     @property
     def is_upload(self) -> bool:
-        """Whether its value names a file in the server's input folder that a person may upload."""
+        """Whether its value names a file in the server's input folder, and files can be uploaded there."""
         keys = ("image_upload", "video_upload", "animated_image_upload", "audio_upload")
         return any(self.options.get(key) is True for key in keys)
 
 
 def inputs_of(info: Mapping[str, Any]) -> list[Input]:
-    """The inputs of a class in the order in which the front end makes their widgets."""
+    """Return the inputs of a class in the order in which the front end makes their widgets."""
     sections, order = info.get("input") or {}, info.get("input_order") or {}
     found: list[Input] = []
     for section in ("required", "optional"):
@@ -106,7 +106,7 @@ def inputs_of(info: Mapping[str, Any]) -> list[Input]:
 
 
 def nested_inputs(combo: Input, value: object) -> list[Input]:
-    """The inputs that an entry of a dynamic combo brings, named combo.input."""
+    """Return the inputs that an entry of a dynamic combo adds, named combo.input."""
     for option in combo.options.get("options") or []:
         if option.get("key") == value:
             inner = inputs_of({"input": option.get("inputs") or {}})
@@ -115,7 +115,7 @@ def nested_inputs(combo: Input, value: object) -> list[Input]:
 
 
 def autogrow_input(group: Input, name: str) -> Input | None:
-    """The input called `name`, such as images.image0, of a group that grows; None when the group has no such name."""
+    """Return the input of an autogrow group that is called `name`, such as images.image0, None if there is none."""
     template = group.options.get("template") or {}
     head, _, tail = name.rpartition(".")
     if head != group.name or not tail:
@@ -137,7 +137,7 @@ def autogrow_input(group: Input, name: str) -> Input | None:
 
 
 def present_inputs(info: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Input]:
-    """All inputs of a node whose values are `given`, those of its groups and chosen combo entries among them."""
+    """Yield all inputs of a node whose values are `given`, with those of its groups and of its chosen combo entries."""
     queue = inputs_of(info)
     while queue:
         one = queue.pop(0)
@@ -159,12 +159,12 @@ def _first_names(group: Input, count: int) -> list[str]:
 
 
 def outputs_of(info: Mapping[str, Any]) -> list[str]:
-    """The types of a class's outputs."""
+    """Return the types of a class's outputs."""
     return ["COMBO" if isinstance(kind, list) else str(kind) for kind in info.get("output") or []]
 
 
 def types_fit(one: str, other: str) -> bool:
-    """Whether an output of one type may feed an input of the other: `*` fits all, `A,B` either."""
+    """Return whether an output of one type may feed an input of the other: `*` fits all types, `A,B` fits both."""
     if "*" in (one, other) or COMBO_LIKE.get(one, one) == COMBO_LIKE.get(other, other):
         return True
     ones, others = (set(kind.lower().split(",")) for kind in (one, other))
@@ -175,7 +175,7 @@ COMBO_LIKE = {DYNAMIC_COMBO: "COMBO"}
 
 
 def out_of_range(value: float, one: Input) -> str:
-    """What is wrong with a number outside the input's range, empty when it is within."""
+    """Return what is wrong with a number outside the input's range, "" if it is within."""
     least, most = one.options.get("min"), one.options.get("max")
     if (least is None or value >= least) and (most is None or value <= most):
         return ""

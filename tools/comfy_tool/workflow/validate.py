@@ -1,19 +1,16 @@
-"""Checking a prompt against /object_info without queueing it."""
+"""Check a prompt against /object_info without queueing it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UsageError
 from .objectinfo import MATCH_TYPE, Input, ObjectInfo, out_of_range, outputs_of, present_inputs, types_fit
-from .settings import describe
-
-Prompt = Mapping[str, Mapping[str, Any]]
+from .prompt import Prompt, describe, link_of, links_of
 
 
 def check(prompt: Prompt, info: ObjectInfo) -> list[str]:
-    """The ids of the nodes that would run, those that outputs depend on. Raises UsageError with all faults found."""
+    """Return the ids of the nodes that would run: the outputs and what they depend on. Raises UsageError with all faults."""
     for node_id, node in prompt.items():
         if node["class_type"] not in info:
             where = describe(node_id, node)
@@ -29,7 +26,7 @@ def check(prompt: Prompt, info: ObjectInfo) -> list[str]:
 
 
 def reachable(prompt: Prompt, outputs: list[str]) -> list[str]:
-    """The outputs and all they depend on, what comes first first. Raises UsageError for a circle."""
+    """Return the outputs and everything that they depend on, in execution order. Raises UsageError for a circle."""
     order: list[str] = []
     state: dict[str, str] = {}
     for output in outputs:
@@ -50,20 +47,8 @@ def reachable(prompt: Prompt, outputs: list[str]) -> list[str]:
     return order
 
 
-def links_of(node: Mapping[str, Any]) -> list[str]:
-    """The ids of the nodes that a node's inputs are linked to."""
-    return [link[0] for link in map(link_of, node["inputs"].values()) if link]
-
-
-def link_of(value: Any) -> tuple[str, int] | None:
-    """A link as (node id, output), None for a plain value."""
-    if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int):
-        return value[0], value[1]
-    return None
-
-
 def node_faults(prompt: Prompt, node_id: str, info: ObjectInfo) -> list[str]:
-    """What is wrong with one node's inputs, each as one phrase."""
+    """Return what is wrong with a node's inputs, one phrase per fault."""
     node = prompt[node_id]
     faults = []
     for one in present_inputs(info[node["class_type"]], node["inputs"]):
@@ -80,7 +65,7 @@ def _fault(prompt: Prompt, value: Any, given: bool, one: Input, info: ObjectInfo
     if link is not None:
         return _link_fault(prompt, link, one, info)
     if not one.is_widget:
-        return "" if isinstance(value, dict) else f"takes a link of type {one.type}, not {value!r}"
+        return "" if isinstance(value, dict) else f"accepts only a link of type {one.type}, not {value!r}"
     if one.choices is not None and not one.is_upload and not one.options.get("multi_select"):
         return "" if value in one.choices or not one.choices else f"{value!r} is not one of its entries"
     if one.widget_type in ("INT", "FLOAT"):
@@ -91,20 +76,20 @@ def _fault(prompt: Prompt, value: Any, given: bool, one: Input, info: ObjectInfo
 def _link_fault(prompt: Prompt, link: tuple[str, int], one: Input, info: ObjectInfo) -> str:
     origin = prompt.get(link[0])
     if origin is None:
-        return f"is linked to node {link[0]}, which is not there"
+        return f"is linked to node {link[0]}, which does not exist"
     kinds = outputs_of(info[origin["class_type"]])
     if not 0 <= link[1] < len(kinds):
         return f"is linked to output {link[1]} of {describe(link[0], origin)}, which has {len(kinds)}"
     kind = kinds[link[1]]
     if MATCH_TYPE in (kind, one.type) or types_fit(kind, one.type):
         return ""
-    return f"takes {one.type}, but {describe(link[0], origin)} gives {kind}"
+    return f"accepts {one.type}, but the output of {describe(link[0], origin)} is {kind}"
 
 
 def _number_fault(value: Any, one: Input) -> str:
     try:
         number = int(value) if one.widget_type == "INT" else float(value)
     except (TypeError, ValueError, OverflowError):
-        return f"{value!r} is no number"
+        return f"{value!r} is not a number"
     fault = out_of_range(number, one)
     return f"{value!r} {fault}" if fault else ""

@@ -1,4 +1,4 @@
-"""The values of a saved node's widgets, by name, as the front end reads and sends them."""
+"""Read the values of a saved node's widgets by name, and prepare them for sending as the front end does."""
 
 from __future__ import annotations
 
@@ -36,31 +36,33 @@ _SAVES_FILES = {
 
 
 def read_values(node: Node, info: Mapping[str, Any]) -> dict[str, Any]:
-    """The value of every widget. Missing ones have their default. Saved lists hold values that are no inputs, such as
-    control_after_generate: those places are stepped over."""
+    """Return the value of every widget, the default if it is not saved.
+
+    Saved lists also contain values that are not inputs, such as control_after_generate. They are skipped.
+    """
     saved_widgets = {slot.widget for slot in node.inputs if slot.widget}
     queue = [one for one in inputs_of(info) if one.is_widget or (one.name in saved_widgets and one.type != AUTOGROW)]
     if isinstance(node.values, dict):
         return _from_names(queue, node.values)
     if node.type == "CustomCombo" and node.values:
         return _custom_combo(node.values)
-    places = _without_forced(list(inputs_of(info)), queue, node.values)
+    saved = _without_forced(list(inputs_of(info)), queue, node.values)
     values: dict[str, Any] = {}
     at = 0
     while queue:
         one = queue.pop(0)
-        values[one.name] = places[at] if at < len(places) else one.default
-        at += 1 + one.places_after
+        values[one.name] = saved[at] if at < len(saved) else one.default
+        at += 1 + one.extra_values
         if one.type == DYNAMIC_COMBO:
             queue[:0] = [inner for inner in nested_inputs(one, values[one.name]) if inner.is_widget]
     return values
 
 
-def _custom_combo(places: list[Any]) -> dict[str, Any]:
-    """Core's node whose entries a person types: the choice, a place for its index, and the entries."""
-    entries = places[2:]
-    index = entries.index(places[0]) if places[0] in entries else -1
-    return {"choice": places[0], "index": index, **{f"option{n}": entry for n, entry in enumerate(entries, 1)}}
+def _custom_combo(saved: list[Any]) -> dict[str, Any]:
+    """Read core's combo with typed entries. It saves the choice, a value for its index, and the entries."""
+    entries = saved[2:]
+    index = entries.index(saved[0]) if saved[0] in entries else -1
+    return {"choice": saved[0], "index": index, **{f"option{n}": entry for n, entry in enumerate(entries, 1)}}
 
 
 def _from_names(queue: list[Input], saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,21 +75,21 @@ def _from_names(queue: list[Input], saved: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _without_forced(all_inputs: Sequence[Input], widgets: Sequence[Input], places: list[Any]) -> list[Any]:
-    """Old front ends saved a value for inputs that are sockets by force: leave those places out."""
+def _without_forced(all_inputs: Sequence[Input], widgets: Sequence[Input], saved: list[Any]) -> list[Any]:
+    """Leave out the values that old front ends saved for inputs with forceInput, which are sockets."""
     names = {one.name for one in widgets}
     forced: list[bool] = []
     for one in all_inputs:
         if one.name in names or one.options.get("forceInput"):
             forced.append(bool(one.options.get("forceInput")))
             forced += [False] if one.options.get("control_after_generate") else []
-    if len(forced) != len(places):
-        return places
-    return [value for value, is_forced in zip(places, forced, strict=True) if not is_forced]
+    if len(forced) != len(saved):
+        return saved
+    return [value for value, is_forced in zip(saved, forced, strict=True) if not is_forced]
 
 
 def as_sent(value: Any, one: Input, class_name: str, lookup: Callable[[str, str], Any], chance: random.Random) -> Any:
-    """A widget's value as the front end puts it into a prompt: random choices in texts made, file names filled in."""
+    """Return a widget's value as the front end sends it, after random choices in texts and with file names filled in."""
     if isinstance(value, str):
         if one.options.get("dynamicPrompts") is True and one.type == "STRING":
             return dynamic_prompt(value, chance)
@@ -97,14 +99,14 @@ def as_sent(value: Any, one: Input, class_name: str, lookup: Callable[[str, str]
 
 
 def wrapped(value: Any, kind: str = "") -> Any:
-    """A list as a value: a bare one of two items would be taken for a link."""
+    """Wrap a list, since a plain list of two items would be read as a link. Return other values unchanged."""
     if not isinstance(value, list):
         return value
     return {"__type__": "CURVE", "__value__": value} if kind == "CURVE" else {"__value__": value}
 
 
 def dynamic_prompt(text: str, chance: random.Random) -> str:
-    """A prompt with comments left out and one of each {a|b|c} chosen, as the front end does; braces may be escaped."""
+    """Remove comments from a text and choose one of each {a|b|c}, as the front end does. A backslash escapes a brace."""
     text = re.sub(r"/\*[\s\S]*?\*/|//.*", "", text)
     out, at = "", 0
     while at < len(text):
@@ -138,7 +140,7 @@ def _choices(text: str, at: int) -> tuple[list[str], int]:
 
 
 def fill_in(text: str, lookup: Callable[[str, str], Any], now: datetime.datetime) -> str:
-    """A file name with %date:yyyy-MM-dd% and %node.widget% filled in; what cannot be found stays as it is."""
+    """Fill in %date:yyyy-MM-dd% and %node.widget% in a file name. Those that cannot be found stay as they are."""
 
     def fill(match: re.Match[str]) -> str:
         parts = match[1].split(".")
