@@ -17,11 +17,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def in_comfyui() -> None:
-    """Make `image_mixer`, ComfyUI's modules (already on the path) and the tests' micro models importable; no GPU."""
+def importable() -> None:
+    """Make the pack importable as `image_mixer`, whatever its folder is called."""
     alias = types.ModuleType("image_mixer")
     alias.__path__ = [str(ROOT)]
     sys.modules["image_mixer"] = alias
+
+
+def in_comfyui() -> None:
+    """Make `image_mixer`, ComfyUI's modules (already on the path) and the tests' micro models importable; no GPU."""
+    importable()
     sys.path.append(str(ROOT / "tests" / "support" / "probe"))
     import comfy.cli_args
     import torch
@@ -61,6 +66,18 @@ def interleaved(one: Callable[[], Any], other: Callable[[], Any], pairs: int) ->
             second = processor_seconds(other)
         ratios.append(first / second)
     return ratios
+
+
+def peak_memory() -> int:
+    """Return the most resident memory that the process has had, in bytes, as its system records it."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def figure(value: float, aim: str | None, unit: str) -> dict[str, Any]:

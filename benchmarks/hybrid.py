@@ -6,7 +6,6 @@ as long as the local one: then the slower engine hides the least of the other's 
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import statistics
 import sys
@@ -18,7 +17,6 @@ from typing import Any
 
 import _measure
 
-ROOT = Path(__file__).resolve().parent.parent
 SIDE = 256  # the smallest that the service takes
 WAYS = ("local", "remote", "both")
 
@@ -34,13 +32,6 @@ class Sizes:
 
 
 QUICK = Sizes(seconds=0.1, trial_steps=1, most_steps=1, repetitions=2)
-
-
-def alias() -> None:
-    """Make the pack importable as `image_mixer`, as the tests do."""
-    spec = importlib.util.spec_from_file_location("alias", ROOT / "tests" / "conftest.py")
-    assert spec is not None and spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def prompt(way: str, seed: int, steps: int) -> dict[str, Any]:
@@ -106,7 +97,7 @@ def measured(live: Any, address: str, sizes: Sizes) -> dict[str, list[float]]:
 
 def main(quick: bool) -> None:
     """Measure, and print the figures."""
-    alias()
+    _measure.importable()
     from image_mixer.tests.support.live import Live, prepared
     from image_mixer.tools.comfy_tool.server import standin
     from image_mixer.tools.comfy_tool.server.server import Server

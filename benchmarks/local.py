@@ -163,19 +163,7 @@ def peak_of(rows: int, side: int) -> float:
         wanted = recipe(blended(rows), side, steps=1)
         before = psutil.Process().memory_info().rss
         images = engine.generate(wanted, connected, engine.Options()).images
-    return max(1.0, _peak_rss() - before - images.nbytes)
-
-
-def _peak_rss() -> int:
-    """Return the most resident memory that the process has had, in bytes, as its system records it."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return max(1.0, _measure.peak_memory() - before - images.nbytes)
 
 
 def main(sizes: Sizes) -> dict[str, Any]:

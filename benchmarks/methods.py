@@ -250,14 +250,12 @@ def peak_of(name: str, latent: int) -> float:
     """Return the bytes that a step of the plain model ("plain"), or with so many pictures, adds at its peak."""
     import psutil
 
-    import local
-
     scene = Scene("sd15")
     conditioned = scene.plain if name == "plain" else scene.mixed(weights_of(int(name)), "shared")
     forward_of(conditioned, SMALL, 3.0)(lambda step: step())
     before = psutil.Process().memory_info().rss
     forward_of(conditioned, latent, 3.0)(lambda step: step())
-    return max(1.0, local._peak_rss() - before)
+    return max(1.0, _measure.peak_memory() - before)
 
 
 def main(part: list[str], sizes: Sizes, quick: bool) -> None:

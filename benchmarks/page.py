@@ -5,15 +5,14 @@ Loading is timed on two servers side by side, one of them without packs, in fres
 
 from __future__ import annotations
 
-import runpy
 import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from _measure import ROOT, figure, options, report
+from _measure import ROOT, figure, importable, options, report
 
-runpy.run_path(str(ROOT / "tests" / "conftest.py"))
+importable()
 
 from image_mixer.tests.browser import pages  # noqa: E402
 from image_mixer.tests.browser.graphs import mix_of  # noqa: E402
