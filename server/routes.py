@@ -107,7 +107,7 @@ async def test_key(request: web.Request) -> web.Response:
     try:
         name = SERVER_ENGINE.settings().endpoint(str((await _fields(request)).get("endpoint"))).name
         loop = asyncio.get_running_loop()
-        line = await loop.run_in_executor(None, lambda: SERVER_ENGINE.engine().asked(name))
+        line = await loop.run_in_executor(None, lambda: SERVER_ENGINE.engine().check_key(name))
     except (_Refused, MixError) as error:
         return _error(error)
     return web.json_response({"line": line})

@@ -1,4 +1,4 @@
-"""What the jobs of one run share, and what one attempt at a job carries along."""
+"""What all jobs of one run share, and what one attempt at a job carries along."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..client import Client
+from ..store.caps import Caps
+from ..store.job_rows import NewJob
 from ..store.journal import Journal
 from ..store.results import Results
-from ..store.rows import Caps, NewJob
 from ..timing import Backoff, Waiter
-from .gate import SubmitGate
+from .circuit_breaker import CircuitBreaker
 from .plan import PlannedJob
 from .uploads import Uploads
 
-Tell = Callable[[str, float | None], None]
-"""Hears a job's step (queued, uploading, sending, generating, downloading, checking, done) and its eta in seconds."""
+ShowStep = Callable[[str, float | None], None]
+"""Called with each step of a job (queued, uploading, sending, generating, downloading, checking, done) and its eta in
+seconds, if known."""
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the jobs of one run share.
+    """What all jobs of one run share.
 
-    `waiter` stops with the run; `begin` also raises Stopped if no new job may be sent. `pay_again` is the counter at
-    which failed and unknown jobs are paid for again.
+    `waiter` raises Stopped when the run is over; `check_may_send` also raises it if no new job may be sent. `wall`
+    returns the time of day in seconds. `owner` is the run's name in the journal, `run` what the cap per run counts for.
+    `pay_again` is the counter at which failed and unknown jobs are paid for again.
     """
 
     client: Client
@@ -31,7 +34,7 @@ class RunContext:
     journal: Journal
     results: Results
     waiter: Waiter
-    begin: Callable[[], None]
+    check_may_send: Callable[[], None]
     backoff: Backoff
     wall: Callable[[], float]
     owner: str
@@ -39,56 +42,56 @@ class RunContext:
     caps: Caps
     take: int
     pay_again: int = 0
-    gate: SubmitGate = field(default_factory=SubmitGate)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
 
     @property
     def name(self) -> str:
         """The endpoint's name, for messages."""
         return self.client.endpoint.name
 
-    def pause_if_begun(self, seconds: float) -> None:
-        """Wait; raise Stopped as soon as no new job may be sent."""
-        self.begin()
+    def pause_before_send(self, seconds: float) -> None:
+        """Wait. Raise Stopped as soon as no new job may be sent."""
+        self.check_may_send()
         self.waiter(seconds)
 
     def new_job(self, job: PlannedJob, identity: str, attempt: int, resent: bool = False) -> NewJob:
-        """How an attempt at `job` is reserved."""
+        """Return the row to reserve for an attempt at `job`."""
         endpoint = self.client.endpoint
         return NewJob(
-            identity,
-            endpoint.account,
-            endpoint.base_url,
-            self.take,
-            endpoint.name,
-            len(job.images),
-            job.identity,
-            attempt,
-            resent,
+            identity=identity,
+            account=endpoint.account,
+            base_url=endpoint.base_url,
+            take=self.take,
+            endpoint=endpoint.name,
+            wanted=len(job.images),
+            first=job.identity,
+            attempt=attempt,
+            resent=resent,
         )
 
     def reserve(self, new: NewJob) -> None:
-        """Reserve an attempt. Raises EngineError "cap reached"."""
+        """Reserve an attempt. Raise EngineError "cap reached"."""
         self.journal.reserve([new], self.run, self.caps, self.owner)
 
 
 @dataclass
 class Attempt:
-    """One attempt at `job`, under an `identity` of its own.
+    """One attempt at `job`, with an `identity` of its own.
 
-    `sent_at` is when this run sent it (monotonic, in seconds), `has_slot` whether this run took its slot,
-    `failed_here` whether this run saw it fail, so that it need not be asked for again at once, and `stops` whether it
-    was the second submit in a row without a clear answer.
+    `sent_at` is when this run sent it (monotonic clock, seconds); `has_slot` is whether this run took its slot.
+    `asked_again` is whether this run saw it fail or has asked for it once more: then it is not asked for again at once.
+    `stops` is whether it was the second submit in a row without a clear answer.
     """
 
     job: PlannedJob
     identity: str
-    tell: Tell
+    show_step: ShowStep
     sent_at: float | None = None
     has_slot: bool = False
-    failed_here: bool = False
+    asked_again: bool = False
     stops: bool = False
 
-    def leave_slot(self, journal: Journal) -> None:
-        """Give the slot back, also one that a run before this one took."""
+    def free_slot(self, journal: Journal) -> None:
+        """Give the slot back, even if an earlier run took it."""
         journal.slots.free(self.identity)
         self.has_slot = False

@@ -1,6 +1,7 @@
 """What makes two jobs the same job. Frozen: what was paid for under an identity is never paid for again.
 
-The encoding below looks like a wire format and is none. It stays as version 0.1.0 wrote it, whatever the formats become.
+The encodings below look like wire formats but are not. They stay as version 0.1.0 wrote them, whatever the formats
+become. Every format but v5 uses that of v6; the format's own name tells their jobs apart.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from ...wire.request import MixRequest
 
 
 def job_identity(base_url: str, wire: str, request: MixRequest, weights_sent: bool, take: int, sample: int) -> str:
-    """SHA-256 (hex) of all that changes the image of a job, and of its `take`.
+    """Return the SHA-256 (hex) of everything that changes the image of a job, and of its `take`.
 
-    A picture stands in `request.images` by its content hash. `sample` counts only if the service draws the seed.
+    In `request.images`, a picture is given by its content hash. `sample` counts only if the service draws the seed.
     """
     parts: dict[str, object] = {
         "place": base_url.rstrip("/"),
         "wire": wire,
-        "fields": _FIELDS[wire](request, weights_sent),
+        "fields": _FIELDS.get(wire, _v6)(request, weights_sent),
         "take": take,
     }
     if request.seed is None:
@@ -29,7 +30,7 @@ def job_identity(base_url: str, wire: str, request: MixRequest, weights_sent: bo
 
 
 def attempt_identity(first: str, attempt: int, resent: bool) -> str:
-    """The identity of a later attempt at the job whose first attempt is `first`.
+    """Return the identity of a later attempt at the job whose first attempt is `first`.
 
     `attempt` is the counter at which it is paid; `resent` marks the repetition of an attempt that got no clear answer.
     """
@@ -77,4 +78,4 @@ def _shared(request: MixRequest, weights_sent: bool) -> dict[str, Any]:
     return fields
 
 
-_FIELDS = {"v5": _v5, "v6": _v6}
+_FIELDS = {"v5": _v5}

@@ -1,4 +1,4 @@
-"""Running a few functions side by side, in daemon threads of their own."""
+"""Run a few functions at the same time, each in its own daemon thread."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ T = TypeVar("T")
 
 
 def in_parallel(functions: Sequence[Callable[[], T]]) -> list[T]:
-    """What each function returns, in order. Raises the first error, in order, once all have ended."""
+    """Return what each function returns, in order. After all have ended, raise the first error, in order."""
     if len(functions) == 1:
         return [functions[0]()]
     returned: dict[int, T] = {}
     raised: dict[int, BaseException] = {}
 
-    def one(index: int, function: Callable[[], T]) -> None:
+    def run(index: int, function: Callable[[], T]) -> None:
         try:
             returned[index] = function()
         except BaseException as error:
             raised[index] = error
 
-    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(functions)]
+    threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(functions)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""When to ask again how a job stands. The service's eta is a hint: it was seen wrong by 0.3 to 3 times."""
+"""When to ask the service again about a job. Its eta is only a hint: it was seen wrong by a factor of 0.3 to 3."""
 
 from __future__ import annotations
 
@@ -8,37 +8,56 @@ from dataclasses import dataclass
 
 from ...wire.answers import Answer, Done, Pending, Refused, Unclear
 from .. import errors
-from ..timing import Pause
+from ..timing import Waiter
 
 ETA_FACTOR = 3.0
 """A job takes at least eta / 3."""
 
 SHORTEST, LONGEST = 0.4, 10.0
 GROWTH = 0.075
-"""Share of the time passed after which it is asked again: half of it is the mean delay, for jobs of any length."""
+"""Wait this share of the time passed before asking again. On average, half of it is lost, for jobs of any length."""
 
 SPARSE = 0.15
-"""The same before the time at which the endpoint's last jobs were done: often enough to see that it grew faster."""
+"""The same before the time at which the last jobs were done: often enough to notice that the service became faster."""
 
 DENSEST, WINDOW_ASKS = 0.15, 10
-"""Seconds, and how often it is asked while the endpoint's last jobs were done."""
+"""The shortest wait in seconds, and the number of questions, in the time window in which the last jobs were done."""
 
 ENOUGH = 3
+"""How many past jobs it takes to predict a time window."""
+
 BLIND_START = 0.5
+"""Seconds after which to ask first if the service gives no eta."""
+
 NOES, NOES_FOR = 4, 10.0
-"""So many answers in a row that say no (such as "not found"), over so many seconds, before a job is given up; and no
-sooner than this endpoint's slowest job of late was done. The first ones may only be early, and asking is free."""
+"""A job is given up after this many "no" answers in a row (such as "not found"), over at least this many seconds, and not
+before the slowest of the last jobs was done. The first such answers may just be early, and asking is free."""
 
 
 @dataclass(frozen=True)
 class Late:
-    """The job was not ready in time. It goes on at the service."""
+    """The job was not done in time. It is still running at the service."""
 
     reason: str
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What is known about the time that a job takes, in seconds.
+
+    `eta` is what the service said, `took` what the last jobs of this service took. `passed` is how long ago the job was
+    accepted, `within` how long to wait for it from now on.
+    """
+
+    eta: float | None
+    took: tuple[float, ...]
+    passed: float
+    within: float
+
+
 def window(took: tuple[float, ...]) -> tuple[float, float] | None:
-    """When a job is likely to be done, in seconds from its submit, by what the last ones `took`; None for too few."""
+    """Return when a job is likely to be done, in seconds after its submit, from what the last jobs `took`; None if there
+    are too few."""
     if len(took) < ENOUGH:
         return None
     ordered, out = sorted(took), len(took) // 10
@@ -46,7 +65,7 @@ def window(took: tuple[float, ...]) -> tuple[float, float] | None:
 
 
 def first_ask(eta: float | None, took: tuple[float, ...]) -> float:
-    """Seconds after the submit at which to ask first. `took` is what the endpoint's last jobs took, in seconds."""
+    """Return when to ask first, in seconds after the submit. `took` is what the last jobs took, in seconds."""
     earliest = BLIND_START if eta is None else eta / ETA_FACTOR
     if len(took) >= ENOUGH:
         earliest = min(earliest, statistics.median(took))
@@ -54,7 +73,7 @@ def first_ask(eta: float | None, took: tuple[float, ...]) -> float:
 
 
 def next_ask(passed: float, took: tuple[float, ...]) -> float:
-    """Seconds to wait before the next question when `passed` seconds have gone by."""
+    """Return how many seconds to wait before the next question, `passed` seconds after the submit."""
     likely = window(took)
     if likely is not None and passed < likely[1]:
         low, high = likely
@@ -66,37 +85,31 @@ def next_ask(passed: float, took: tuple[float, ...]) -> float:
 
 
 def poll(
-    ask: Callable[[], Answer],
-    eta: float | None,
-    took: tuple[float, ...],
-    passed: float,
-    within: float,
-    clock: Callable[[], float],
-    pause: Pause,
-    tell: Callable[[Pending], None],
+    ask: Callable[[], Answer], expected: Expected, waiter: Waiter, show_pending: Callable[[Pending], None]
 ) -> Done | Refused | Late:
-    """Asks until the job is done, is refused for good, or `within` seconds of waiting have gone by.
+    """Ask until the job is done, is refused for good, or `expected.within` seconds have passed.
 
-    `passed` is how many seconds ago the job was accepted, `tell` hears every answer that says it is still pending.
-    A refusal of the key ends it at once. Raises what `pause` raises.
+    A refusal of the key ends it at once. `show_pending` is called with every answer that says that the job is pending.
+    Raise what `waiter` raises.
     """
+    clock, took = waiter.clock, expected.took
     begun = clock()
-    start = begun - passed
-    wait = max(0.0, first_ask(eta, took) - passed)
+    start = begun - expected.passed
+    wait = max(0.0, first_ask(expected.eta, took) - expected.passed)
     noes, first_no = 0, begun
-    last = "it was never asked"
+    last = "it was not asked for"
     while True:
-        left = within - (clock() - begun)
+        left = expected.within - (clock() - begun)
         if left <= 0:
             return Late(last)
-        pause(min(wait, left))
+        waiter(min(wait, left))
         answer = ask()
         wait = next_ask(clock() - start, took)
         if isinstance(answer, Done):
             return answer
         if isinstance(answer, Pending):
-            noes, last = 0, "it is still being made"
-            tell(answer)
+            noes, last = 0, "it is still in progress"
+            show_pending(answer)
         elif isinstance(answer, Unclear):
             last, wait = answer.reason, max(wait, 1.0)
         elif answer.cause in (errors.QUEUE_FULL, errors.SERVICE_DOWN) and answer.status != 404:
@@ -107,7 +120,7 @@ def poll(
             noes, last, wait = noes + 1, answer.reason, max(wait, 0.5)
             if answer.cause == errors.REFUSED or (
                 noes >= NOES
-                and clock() - first_no >= min(NOES_FOR, within / 4)
+                and clock() - first_no >= min(NOES_FOR, expected.within / 4)
                 and clock() - start >= max(took, default=0.0)
             ):
                 return answer

@@ -1,7 +1,7 @@
-"""Whether a job in the account's list is the one that was sent and got no clear answer: only if its `meta` proves it.
+"""Whether a job in the account's list is one of ours that got no clear answer: only if its `meta` proves it.
 
-A picture in another's place is worse than one that is missing, so nothing here is approximate: whole numbers are equal
-or they are not, and one that is equal only after rounding to a double says neither yes nor no.
+Showing the picture of another job is worse than a missing picture, so nothing here is approximate. Whole numbers are
+equal or not; one that is equal only after rounding to a double neither proves nor disproves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 Verdict = Literal["ours", "open", "another's"]
 
 MARK = "#image-mixer-"
-"""Begins a fragment on one of our own upload addresses that names the attempt, for services that echo it."""
+"""Begins the fragment that names the attempt, on the URL of one of our own uploads, for services that echo it."""
 
 _NAMES = {
     "width": "W",
@@ -27,12 +27,12 @@ _NAMES = {
 
 
 def verdict(meta: Mapping[str, Any], request: Mapping[str, Any], own: Iterable[str], alike: int) -> Verdict:
-    """Whether `meta`, the service's echo of a job, comes from `request`.
+    """Return whether `meta`, the service's echo of a job, comes from `request`.
 
-    It is ours if it repeats the seed, the prompt and the images, one of them an upload of our own (`own`), and
-    contradicts nothing. If `alike` other unsettled jobs share those three, it must repeat every field that may tell
-    them apart. It is another's if its seed is certainly another one. Everything else is open: a service may have
-    rewritten an address, a prompt or the weights.
+    "ours" if it repeats the seed, the prompt and the images, at least one of them an upload of our own (`own`), and
+    contradicts nothing; if `alike` other jobs share those three, it must also repeat every field that may tell them apart.
+    "another's" if its seed certainly differs. Otherwise "open": a service may have rewritten a URL, a prompt or the
+    weights.
     """
     seed, images = request.get("seed"), _images(request.get("init_image"))
     same_seed = _same_seed(meta.get("seed"), seed)
@@ -51,12 +51,12 @@ def verdict(meta: Mapping[str, Any], request: Mapping[str, Any], own: Iterable[s
 
 
 def core(request: Mapping[str, Any]) -> tuple[Any, Any, tuple[str, ...]]:
-    """What two jobs share if only their finer fields can tell them apart."""
+    """Return what two jobs have in common if only their finer fields can tell them apart."""
     return _whole(request.get("seed")), request.get("prompt"), _images(request.get("init_image"))
 
 
 def marks(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    """The attempts that are named in the fragments of a job's images."""
+    """Return the attempts that are named in the fragments of a job's image URLs."""
     return tuple(url.partition(MARK)[2] for url in _listed(meta.get("init_image")) if MARK in url)
 
 
@@ -73,9 +73,9 @@ def _finer(meta: Mapping[str, Any], request: Mapping[str, Any], name: str, echoe
 
 
 def _same_seed(value: Any, wanted: Any) -> bool | None:
-    """Whether an echoed seed is the one that was sent.
+    """Return whether an echoed seed is the one that was sent.
 
-    None if that cannot be told: it is not there, or it is what rounding to a double or a narrower integer would leave.
+    None if that cannot be told: it is missing, or it is what rounding to a double or a narrower integer would leave.
     """
     echoed, ours = _whole(value), _whole(wanted)
     if not isinstance(ours, int) or isinstance(echoed, bool):
@@ -90,13 +90,13 @@ def _same_seed(value: Any, wanted: Any) -> bool | None:
 
 
 def _same(value: Any, wanted: Any) -> bool | None:
-    """Whether two numbers are equal; None if one of them is not a number."""
+    """Return whether two numbers are equal; None if one of them is not a number."""
     number, ours = _float(value), _float(wanted)
     return None if number is None or ours is None else math.isclose(number, ours, rel_tol=1e-9)
 
 
 def _whole(value: Any) -> Any:
-    """A whole number as such, up to 2**63, also from digits and from a double that holds it exactly; else the value."""
+    """Return a whole number, also from digits and from a double that holds it exactly; any other value as it is."""
     if isinstance(value, str) and value.isascii() and value.strip().lstrip("-").isdigit() and len(value) < 22:
         return int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:

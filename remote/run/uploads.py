@@ -1,4 +1,4 @@
-"""Pictures go to the service once each, by their content; their URLs are used again while they live."""
+"""Uploading pictures: once per content, and the URL is used again while the service keeps it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from ..timing import Backoff, Pause
 
 MAX_BYTES = 5_000_000
 MAX_SIDE = 1024
-"""The service mixes at most 1024 pixels a side and takes at most 5 MB an upload."""
+"""The service mixes at most 1024 pixels per side and accepts at most 5 MB per upload."""
 
 REUSED = 23 * 3600.0
-"""Seconds for which a URL is used again; the service keeps it 24 hours."""
+"""Seconds for which a URL is used again; the service keeps it for 24 hours."""
 
 
 @dataclass
 class Uploads:
-    """The pictures of one run, each uploaded at most once at a time to the endpoint of `client`."""
+    """The pictures of one run. Each is uploaded to the endpoint of `client` by one thread at a time.
+
+    `encode(picture, max_bytes, max_side)` returns (bytes, MIME type).
+    """
 
     client: Client
     journal: Journal
@@ -33,33 +36,33 @@ class Uploads:
     _fresh: set[str] = field(default_factory=set)
 
     def url(self, picture: Picture, pause: Pause) -> str:
-        """The URL of `picture` at the service. Raises EngineError where the service does not take it."""
-        place = self.client.endpoint.base_url
+        """Return the URL of `picture` at the service. Raise EngineError if the service does not accept it."""
+        base_url = self.client.endpoint.base_url
         with self._lock:
-            one = self._locks.setdefault(picture.digest, threading.Lock())
-        with one:
-            known = self.journal.uploads.find(place, picture.digest, REUSED)
+            lock = self._locks.setdefault(picture.digest, threading.Lock())
+        with lock:
+            known = self.journal.uploads.find(base_url, picture.digest, REUSED)
             if known is not None:
                 return known
             pause(0.0)
             data, mime = self.encode(picture, MAX_BYTES, MAX_SIDE)
             uri = f"data:{mime};base64,{base64.b64encode(data).decode()}"
             url = self.client.upload(uri, pause, self.backoff)
-            self.journal.uploads.keep(place, picture.digest, url)
+            self.journal.uploads.keep(base_url, picture.digest, url)
             self._fresh.add(picture.digest)
             return url
 
-    def forget(self, pictures: tuple[Picture, ...], used: Mapping[str | None, str]) -> bool:
-        """Forget the addresses from before this run, which the service may no longer know.
+    def forget(self, pictures: tuple[Picture, ...], used: Mapping[str, str]) -> bool:
+        """Forget the URLs from before this run, which the service may have deleted.
 
-        True if any of these pictures will now have another address than the one `used`, by digest.
+        Return whether any of `pictures` now has another URL than the one in `used` (by digest), or has to get one.
         """
-        place, stale = self.client.endpoint.base_url, False
+        base_url, stale = self.client.endpoint.base_url, False
         with self._lock:
             for picture in pictures:
                 if picture.digest not in self._fresh:
-                    self.journal.uploads.forget(place, picture.digest)
+                    self.journal.uploads.forget(base_url, picture.digest)
                     stale = True
-                elif self.journal.uploads.find(place, picture.digest, REUSED) != used.get(picture.digest):
-                    stale = True  # another job of this run has uploaded it anew
+                elif self.journal.uploads.find(base_url, picture.digest, REUSED) != used.get(picture.digest):
+                    stale = True  # another job of this run has uploaded it again
         return stale

@@ -1,1 +1,1 @@
-"""What must survive: the journal of paid jobs, the pictures that they gave, and which processes still live."""
+"""What must outlive this process: the journal of paid jobs, their pictures, and which processes are still alive."""

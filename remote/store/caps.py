@@ -1,17 +1,26 @@
-"""The owner's caps: how many jobs may be paid for in one run and in a day, whatever became of them."""
+"""The owner's spending caps: how many jobs may be paid for in one run and in 24 hours, whatever became of them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from ...mixing.errors import EngineError
 from ..errors import CAP_REACHED
 from .database import Database
-from .rows import Caps
 
 DAY = 86400.0
 
 
+@dataclass(frozen=True)
+class Caps:
+    """How many jobs may be paid for in one run, and in 24 hours."""
+
+    run: int
+    day: int
+
+
 def check_caps(database: Database, new: int, run: str, caps: Caps, now: float) -> None:
-    """Raise EngineError "cap reached" if `new` jobs more are too many for the run, or for the 24 hours before `now`."""
+    """Raise EngineError "cap reached" if `new` more jobs exceed the cap of `run`, or of the 24 hours before `now`."""
     counts = (
         ("this run", "max_jobs_per_run", caps.run, "run = ?", run),
         ("24 hours", "max_jobs_per_day", caps.day, "reserved > ?", now - DAY),

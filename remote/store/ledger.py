@@ -1,7 +1,7 @@
-"""The journal as an account book: what was paid, delivered, is missing or unknown. It reads a file and writes none.
+"""The journal as an account book: what was paid, delivered, is missing or unknown. It never writes to the file.
 
-A journal of any version is read as it lies, also while a server writes to it. What leaves this module holds no key, no
-address and no prompt.
+A journal of any known version is read without migrating it, also while a server writes to it. What this module returns
+holds no key, URL or prompt.
 """
 
 from __future__ import annotations
@@ -20,38 +20,36 @@ from urllib.parse import quote, urlsplit
 
 from ...wire.texts import harmless
 from ..errors import StoreError
-from .schema import VERSION
+from .job_rows import ACCEPTED
+from .schema import BASE_URL, VERSION, newer_version
 
 By = Literal["run", "month", "endpoint"]
 
-PAID = ("accepted", "ready", "done", "failed")
-"""States in which the service is known to have taken the job."""
-
 OPEN = ("intent", "unknown")
-"""States of a job that was sent, or may have been, and of which no answer is known: it may be paid for."""
+"""States of a job that was sent, or may have been, without a known answer: it may be paid for."""
 
 HIDDEN = "***"
 SHORT = 12
-"""Characters of an identity that are shown."""
+"""How many characters of an identity are shown."""
 
-_ADDRESS = re.compile(r"\w+://\S+")
+_URL = re.compile(r"\w+://\S+")
 _LONG = re.compile(r"\S{24,}")
-"""What may be a key in an odd spelling. Keys in a usual spelling were hidden before the reason was written down."""
+"""What may be a key in an odd spelling. Keys in the usual spelling were hidden before the reason was recorded."""
 
 _OLD = {"first": None, "attempt": 0, "resent": 0, "endpoint": "", "wanted": 1}
-"""What stands for the columns that a journal of version 1 lacks."""
+"""Defaults for the columns that a journal of version 1 does not have."""
 
 _SHARED = 16
-"""So many characters in a row that are also in the prompt are taken for a part of it."""
+"""This many consecutive characters that are also in the prompt count as part of it."""
 
 
 @dataclass(frozen=True)
 class Entry:
     """One attempt at a job.
 
-    `reserved` is in seconds of the wall clock, `seconds` how long the service took, `wanted` and `delivered` count
-    images; delivered are those whose bytes were stored. `identity` and `first`, that of the job's first attempt, are
-    shortened. `endpoint` is the host for rows that version 0.1.0 wrote.
+    `reserved` is in seconds of the wall clock, `seconds` is how long the service took. `wanted` and `delivered` count
+    images; an image is delivered if its bytes were stored. `identity` and `first` (the identity of the job's first
+    attempt) are shortened. In rows that version 0.1.0 wrote, `endpoint` is the host.
     """
 
     reserved: float
@@ -72,8 +70,8 @@ class Entry:
 
     @property
     def paid(self) -> bool:
-        """Whether the service took it."""
-        return self.state in PAID
+        """Whether the service accepted it."""
+        return self.state in ACCEPTED
 
     @property
     def unknown(self) -> bool:
@@ -82,7 +80,7 @@ class Entry:
 
     @property
     def missing(self) -> int:
-        """Images that are paid for and were not delivered."""
+        """How many images are paid for and were not delivered."""
         return max(0, self.wanted - self.delivered) if self.paid else 0
 
     @property
@@ -93,7 +91,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sums:
-    """`paid` and `unknown` count attempts, the others the images of those that are paid."""
+    """`paid` and `unknown` count attempts; the other fields count the images of the paid ones."""
 
     paid: int
     unknown: int
@@ -112,7 +110,7 @@ class Group:
 
 
 def sums_of(entries: Iterable[Entry]) -> Sums:
-    """What `entries` come to. Attempts that were only planned count for nothing."""
+    """Return the sums of `entries`. Attempts that were only planned do not count."""
     listed = list(entries)
     paid = [entry for entry in listed if entry.paid]
     return Sums(
@@ -125,7 +123,7 @@ def sums_of(entries: Iterable[Entry]) -> Sums:
 
 
 def grouped(entries: Iterable[Entry], by: By) -> tuple[Group, ...]:
-    """The sums by run, month or endpoint, in the order in which those began."""
+    """Return the sums per run, month or endpoint, in the order in which those began."""
     groups: dict[str, list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.reserved):
         groups.setdefault(getattr(entry, by), []).append(entry)
@@ -133,9 +131,9 @@ def grouped(entries: Iterable[Entry], by: By) -> tuple[Group, ...]:
 
 
 def advice(entries: Sequence[Entry]) -> str:
-    """One line that says what to do about images that are missing and jobs that are unknown; "" if there are none.
+    """Return one line on what to do about missing images and unknown jobs; "" if there are none.
 
-    What another attempt at the same job delivered is not waited for any longer.
+    A job that another attempt delivered does not count.
     """
     settled = {entry.first for entry in entries if entry.delivered >= entry.wanted}
     left = [entry for entry in entries if entry.first not in settled]
@@ -148,24 +146,24 @@ def advice(entries: Sequence[Entry]) -> str:
     if not parts:
         return ""
     return (
-        f"{' and '.join(parts)}: queue the graph again, which asks for what was paid and does not pay for it again. "
+        f"{' and '.join(parts)}: queue the graph again to collect what was paid for, without paying again. "
         "If it still does not come, raise pay_again of Image Mixer (Remote) by 1 to pay for another."
     )
 
 
 def entries_of(path: Path) -> tuple[Entry, ...]:
-    """All attempts in the journal at `path`, oldest first. Raises StoreError if it is missing or cannot be read."""
+    """Return all attempts in the journal at `path`, oldest first. Raise StoreError if it cannot be read."""
     with _read_only(path) as db:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
-            raise StoreError(f"{path.name} was written by a newer Image Mixer: update this one.")
+            raise StoreError(newer_version(path.name, version))
         return tuple(_entry(path, row) for row in db.execute("SELECT * FROM jobs ORDER BY reserved, identity"))
 
 
 @contextlib.contextmanager
 def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
     try:
-        with contextlib.closing(sqlite3.connect(_address(path), timeout=10.0, uri=True)) as db:
+        with contextlib.closing(sqlite3.connect(_uri(path), timeout=10.0, uri=True)) as db:
             db.row_factory = sqlite3.Row
             yield db
     except FileNotFoundError as error:
@@ -175,16 +173,17 @@ def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as error:
         if "locked" in str(error):
             raise StoreError(f"The journal {path} is locked by another program: try again.") from error
-        raise StoreError(f"The journal {path} is damaged, or is not one ({error}).") from error
+        raise StoreError(f"The journal {path} is damaged, or is not a journal ({error}).") from error
 
 
-def _address(path: Path) -> str:
-    """The URI that opens a file for reading alone.
+def _uri(path: Path) -> str:
+    """Return the URI that opens a file read-only.
 
-    A journal in WAL mode that no program has open is read as it lies: SQLite would leave two more files beside it.
+    A journal in WAL mode that no program has open is opened as immutable: otherwise SQLite would leave two more files
+    next to it.
     """
-    place = path.resolve().as_posix()
-    uri = f"file://{'' if place.startswith('/') else '/'}{quote(place)}?mode=ro"
+    full = path.resolve().as_posix()
+    uri = f"file://{'' if full.startswith('/') else '/'}{quote(full)}?mode=ro"
     with path.open("rb") as file:
         wal = file.read(20)[18:] == b"\x02\x02"
     return f"{uri}&immutable=1" if wal and not path.with_name(f"{path.name}-wal").exists() else uri
@@ -195,10 +194,10 @@ def _entry(path: Path, row: sqlite3.Row) -> Entry:
         cells = {**_OLD, **dict(row)}
         fields = json.loads(cells["request"] or "{}").get("fields") or {}
         files = json.loads(cells["files"] or "[]")
-        time.localtime(float(cells["reserved"]))  # a time that is not one ends here
+        time.localtime(float(cells["reserved"]))  # raises if it is not a time
         return Entry(
             float(cells["reserved"]),
-            harmless(cells["endpoint"] or _host(cells["place"])),
+            harmless(cells["endpoint"] or _host(cells[BASE_URL])),
             harmless(cells["run"]),
             int(cells["take"]),
             int(cells["attempt"]),
@@ -218,20 +217,20 @@ def _entry(path: Path, row: sqlite3.Row) -> Entry:
 
 
 def _seed(used: Any, sent: Any) -> int | None:
-    """The seed that was used, else the one that was sent."""
+    """Return the seed that was used, or the one that was sent if that is not known."""
     return next((seed for seed in (used, sent) if isinstance(seed, int)), None)
 
 
-def _host(place: str) -> str:
-    return urlsplit(place).hostname or ""
+def _host(base_url: str) -> str:
+    return urlsplit(base_url).hostname or ""
 
 
 def _harmless_reason(reason: str, prompts: Iterable[Any]) -> str:
-    """A reason without addresses, without what may be a key, and without what it repeats of the prompts."""
+    """Return a reason without URLs, without what may be a key, and without what it repeats of the prompts."""
     for prompt in prompts:
         if isinstance(prompt, str):
             reason = _without(reason, prompt.strip())
-    return harmless(_LONG.sub(HIDDEN, _ADDRESS.sub("(address)", reason)))
+    return harmless(_LONG.sub(HIDDEN, _URL.sub("(URL)", reason)))
 
 
 def _without(text: str, prompt: str) -> str:

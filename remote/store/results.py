@@ -1,4 +1,4 @@
-"""The bytes of finished jobs: one file an image, written whole or not at all, the oldest removed first."""
+"""The pictures of finished jobs: one file per image, written whole or not at all, the oldest deleted first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..errors import StoreError
 
 
 class Results:
-    """Files under `folder`, at most `cap` bytes of them together."""
+    """Files under `folder`, at most `cap` bytes in all."""
 
     def __init__(self, folder: Path, cap: int) -> None:
         self._folder = folder
         self._cap = cap
 
     def keep(self, identity: str, index: int, data: bytes) -> tuple[str, int]:
-        """Stores image `index` of a job; gives its SHA-256 (hex) and size. Raises StoreError, e.g. on a full disk."""
+        """Store image `index` of a job; return its SHA-256 (hex) and size. Raise StoreError, e.g. on a full disk."""
         path = self._path(identity, index)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,13 +35,13 @@ class Results:
                 raise
         except OSError as error:
             raise StoreError(
-                f"The image cannot be stored ({error.strerror}): make room, then queue again; it is paid for and will "
-                "be downloaded, not generated again."
+                f"The image cannot be stored ({error.strerror}): make room, then queue again. It is already paid for and "
+                "will be downloaded, not generated again."
             ) from error
         return hashlib.sha256(data).hexdigest(), len(data)
 
     def read(self, identity: str, index: int, digest: str) -> bytes | None:
-        """The bytes as they were stored, or None where they are gone or were changed."""
+        """Return the bytes as they were stored, or None if the file is gone or was changed."""
         path = self._path(identity, index)
         try:
             data = path.read_bytes()
@@ -54,7 +54,7 @@ class Results:
         return data
 
     def trim(self, kept: frozenset[str]) -> None:
-        """Removes the oldest images until the rest fit the cap; those of the jobs in `kept` stay."""
+        """Delete the oldest images until the rest fit the cap; keep those of the jobs in `kept`."""
         files = []
         for path in self._folder.glob("*/*.image"):
             with contextlib.suppress(OSError):

@@ -1,11 +1,14 @@
-"""The tables of the journal, and how an older file becomes one of today's."""
+"""The tables of the journal, and how a file of an older version is migrated."""
 
 from __future__ import annotations
 
 from typing import Final
 
 VERSION: Final = 2
-"""Kept in the file as `user_version`. A file of a later version is refused, one of an earlier version is migrated."""
+"""Kept in the file as `user_version`. A newer file is refused, an older one is migrated."""
+
+BASE_URL: Final = "place"
+"""The column that holds the base URL of a service. Released files have it under this name."""
 
 _JOBS = """CREATE TABLE IF NOT EXISTS jobs (
     identity TEXT PRIMARY KEY, state TEXT NOT NULL, account TEXT NOT NULL, place TEXT NOT NULL, run TEXT NOT NULL,
@@ -51,14 +54,25 @@ MIGRATIONS: Final = (
         "CREATE INDEX jobs_first ON jobs (first)",
     ),
 )
-"""The statements that lead from each version to the next, the first one from an empty file. None is ever changed.
+"""The statements that migrate each version to the next, the first ones from an empty file. They are never changed.
 
-Version 2: `first` is the identity of a job's first attempt, `attempt` the counter at which this one was paid, `resent`
-whether it repeats an attempt that got no clear answer. `wanted` counts the images asked for (1 in
-rows of version 1, whatever they asked for). `cleared` is when the
-account's list first showed, in full, that the service had not taken the job. `unsafe`: the service's filter struck.
-`placed`: whether it is known which image is which. `sent` and `taken` number the steps of all jobs in the order in which
-they happened (0 in rows of version 1), whatever the clock said; `ticks` is the monotonic clock at the sending. `pended`
-is for how long the job was seen to be still in the making, in seconds. `seen` is the counter of the last run that the
-job did not deliver to. An id may stand in two rows: a service answers from its cache.
+Version 2:
+- `first`: the identity of the job's first attempt. `attempt`: the counter at which this one was paid. `resent`: whether
+  it repeats an attempt that got no clear answer.
+- `wanted`: how many images were asked for (1 in rows of version 1, whatever was asked for).
+- `cleared`: when the account's complete list first showed that the service had not accepted the job.
+- `unsafe`: the service's filter was triggered. `placed`: whether it is known which image is which.
+- `sent`, `taken`: numbers of the steps of all jobs, in the order in which they happened, whatever the clock said (0 in
+  rows of version 1). `ticks`: the monotonic clock when the job was sent.
+- `pended`: the longest time in seconds for which the job was seen to be in progress.
+- `seen`: the counter of the last run that did not get the job's images.
+- An id may be in two rows: a service answers from its cache.
 """
+
+
+def newer_version(name: str, version: int) -> str:
+    """Return the message for a journal whose `version` is not known yet."""
+    return (
+        f"The journal {name} was written by a newer Image Mixer (format {version}; this one reads up to {VERSION}): "
+        "update this one."
+    )

@@ -1,4 +1,4 @@
-"""How many jobs an account has in flight: each holds a slot, a lease that its run renews."""
+"""How many jobs of an account run at once: each one holds a slot, a lease that its run renews."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable
 from .database import Database
 
 LEASE = 30.0
-"""Seconds for which a claim or a slot holds unless it is renewed."""
+"""Seconds for which a claim or a slot is held unless it is renewed."""
 
 
 class Slots:
-    """The slots of all accounts in a journal. `wall` gives seconds of the wall clock."""
+    """The slots of all accounts in a journal. `wall` returns the time of day in seconds."""
 
     def __init__(self, database: Database, wall: Callable[[], float]) -> None:
         self._db = database
         self._wall = wall
 
     def take(self, account: str, identity: str, limit: int, owner: str) -> bool:
-        """Whether a slot among the account's jobs in flight was free, or is this job's already."""
+        """Take one of the account's `limit` slots. Return False if all are taken by other jobs."""
         live = self._db.row(
             "SELECT count(*) FROM slots WHERE account = ? AND identity != ? AND abs(? - renewed) < ?",
             (account, identity, self._wall(), LEASE),

@@ -1,4 +1,4 @@
-"""An engine on a folder and the stand-in's address, with pictures that are plain bytes of PNG."""
+"""An engine on a folder and a service's URL. The pixels of its pictures are the bytes of PNG files."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ QUICK = Timeouts(connect=10.0, read=10.0, submit=10.0, call=10.0, job=20.0, down
 class Clocks:
     """The clocks of an engine that runs `pace` times as fast as the world.
 
-    `later` is how much time has passed besides, and `ahead` how far the time of day is wrong, in seconds.
+    `later` is how much time has passed in addition, and `ahead` by how much the time of day is wrong, in seconds.
     """
 
     def __init__(self, pace: float) -> None:
         self.pace, self.later, self.ahead = pace, 0.0, 0.0
 
     def clock(self) -> float:
-        """What waiting goes by."""
+        """The engine's monotonic clock."""
         return time.monotonic() * self.pace
 
     def ticks(self) -> float:
-        """The monotonic clock of the journal."""
+        """The journal's monotonic clock."""
         return self.clock() + self.later
 
     def wall(self) -> float:
@@ -52,31 +52,31 @@ class Clocks:
         time.sleep(seconds / self.pace)
 
     def given(self) -> dict[str, Any]:
-        """All of them, as `engine` takes them."""
+        """Return all of them, as arguments of `engine`."""
         return {"clock": self.clock, "ticks": self.ticks, "wall": self.wall, "sleep": self.sleep}
 
 
 def picture(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 64)) -> Picture:
-    """A picture of one colour; its pixels are the bytes of a PNG."""
+    """Return a picture of one colour; its pixels are the bytes of a PNG."""
     file = io.BytesIO()
     Image.new("RGB", size, colour).save(file, "PNG")
     return Picture(hashlib.sha256(file.getvalue()).hexdigest(), file.getvalue())
 
 
 def encode(given: Picture, max_bytes: int, max_side: int) -> tuple[bytes, str]:
-    """What the pack does with tensors, for bytes of PNG."""
+    """Encode a picture as the pack does, but for pixels that are the bytes of a PNG."""
     assert len(given.pixels) <= max_bytes
     return given.pixels, "image/png"
 
 
 def size(given: Picture) -> tuple[int, int]:
-    """(width, height) in pixels."""
+    """Return (width, height) in pixels."""
     with Image.open(io.BytesIO(given.pixels)) as image:
         return image.size
 
 
 def check(data: bytes) -> None:
-    """Raises ImageError unless the whole picture can be read."""
+    """Raise ImageError unless the whole picture can be read."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
@@ -88,7 +88,7 @@ PICTURES = Pictures(encode, size, check)
 
 
 def recipe(weights: tuple[tuple[float, ...], ...] = ((0.5, 0.7),), **changes: Any) -> Recipe:
-    """Two colours and a prompt, 256 x 256."""
+    """Return a recipe of one colour per weight, 256 x 256; `changes` are fields of it."""
     colours = ((200, 30, 30), (30, 30, 200), (30, 200, 30), (200, 200, 30))
     ingredients = tuple(Ingredient("image", picture(colours[i])) for i in range(len(weights[0])))
     fields = {"prompt": "rose man", "width": 256, "height": 256, "seed": 12345} | changes
@@ -96,7 +96,7 @@ def recipe(weights: tuple[tuple[float, ...], ...] = ((0.5, 0.7),), **changes: An
 
 
 def endpoints(base: str, **changes: Any) -> Settings:
-    """Profiles "v6" and "v5" on the stand-in, and "four", a v5 that makes four images a job."""
+    """Return profiles "v6" and "v5" on the stand-in, and "four", a v5 that makes four images per job."""
     changes = {"timeouts": QUICK} | changes
     v6 = Endpoint("v6", f"{base}/api/v6", **changes)
     v5 = replace(v6, name="v5", base_url=f"{base}/api/v5", wire="v5", uploader="v6")
@@ -105,7 +105,7 @@ def endpoints(base: str, **changes: Any) -> Settings:
 
 
 def engine(base: str, folder: Path, settings: Settings | None = None, key: str = KEY, **more: Any) -> Engine:
-    """An engine whose files lie in `folder`. Several may share one."""
+    """Return an engine whose files are in `folder`. Several engines may share one."""
     settings = settings or endpoints(base)
     return Engine(
         settings,
@@ -124,7 +124,7 @@ def engine(base: str, folder: Path, settings: Settings | None = None, key: str =
 
 
 def rendered(given: Recipe, index: int = 0) -> bytes:
-    """The picture that the stand-in makes at place `index` (variants first) of a recipe."""
+    """Return picture `index` of a recipe (by variant, then sample) as the stand-in makes it."""
     variant, sample = divmod(index, given.samples)
     row = given.mix.weights[variant]
     used = [(i.content.pixels, weight) for i, weight in zip(given.mix.ingredients, row, strict=True) if weight]
@@ -134,5 +134,5 @@ def rendered(given: Recipe, index: int = 0) -> bytes:
 
 
 def order(given: Recipe | None = None, endpoint: str = "v6", run: str = "run", **more: Any) -> Order:
-    """An order of `given`."""
+    """Return an order of `given`."""
     return Order(given or recipe(), endpoint, run=run, **more)

@@ -1,4 +1,4 @@
-"""A disk that fails at each step of a job, and is mended: the next queue ends by itself, with the same process."""
+"""A disk that fails at any step of a job and is then repaired: the next run in the same process gets the picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENDS_WITHIN = 30.0
 
 @dataclass
 class Disk:
-    """Stands between an engine and its disk, and breaks at statement number `at` of the journal."""
+    """A disk between an engine and its journal, which breaks at statement number `at`. `kind` is how."""
 
     kind: str
     file: Path
@@ -44,7 +44,7 @@ class Disk:
         with self._lock:
             self.steps += 1
             if self.steps == self.at:
-                self.breaks()
+                self.break_()
         writes = not statement.lstrip().upper().startswith(("SELECT", "PRAGMA", "ROLLBACK"))
         if self.broken and self.kind == "full" and writes:
             raise sqlite3.OperationalError("database or disk is full")
@@ -53,7 +53,7 @@ class Disk:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
-    def breaks(self) -> None:
+    def break_(self) -> None:
         self.broken = True
         if self.kind == "readonly":
             self.real.execute("PRAGMA query_only = ON")
@@ -61,7 +61,7 @@ class Disk:
             self._rival = sqlite3.connect(self.file, isolation_level=None, check_same_thread=False, timeout=1.0)
             self._rival.execute("BEGIN IMMEDIATE")
 
-    def mended(self) -> None:
+    def repair(self) -> None:
         self.broken = False
         if self.kind == "readonly":
             self.real.execute("PRAGMA query_only = OFF")
@@ -69,7 +69,7 @@ class Disk:
             self._rival.close()
 
     def keep(self, kept: Callable[..., Any]) -> Callable[..., Any]:
-        """Storing a picture, on the same disk."""
+        """Return a function that stores pictures as `kept` does, on this disk."""
 
         def keep(*values: Any) -> Any:
             if self.broken and self.kind != "locked":
@@ -81,7 +81,7 @@ class Disk:
 
 
 def scene(folder: Path, service: Service, kind: str, at: int) -> tuple[Engine, Disk]:
-    """An engine on a disk that breaks."""
+    """Return an engine and the disk that breaks under it."""
     folder.mkdir()
     disk = Disk(kind, folder / "journal.sqlite", at)
     engine = harness.engine(
@@ -91,13 +91,13 @@ def scene(folder: Path, service: Service, kind: str, at: int) -> tuple[Engine, D
         busy_seconds=0.05,
         sleep=lambda seconds: time.sleep(seconds / PACE),
     )
-    disk.real, engine._journal._db._db = engine._journal._db._db, disk  # type: ignore[assignment]
-    engine._results.keep = disk.keep(engine._results.keep)  # type: ignore[method-assign]
+    disk.real, engine.journal._db._db = engine.journal._db._db, disk  # type: ignore[assignment]
+    engine.results.keep = disk.keep(engine.results.keep)  # type: ignore[method-assign]
     return engine, disk
 
 
 def played(folder: Path, kind: str, at: int) -> int:
-    """Breaks at a step, mends, and queues again: how many statements the first run took."""
+    """Break at a step, repair, and run again. Return how many statements the first run took."""
     with Service(manners=Manners(took=[0.05])) as service:
         service.state.clock = lambda: time.monotonic() * PACE
         service.start()
@@ -110,7 +110,7 @@ def played(folder: Path, kind: str, at: int) -> int:
             assert "\n" not in str(error)
         steps = disk.steps
         if disk.broken:
-            disk.mended()
+            disk.repair()
         began = time.monotonic()
         outcome = engine.start(order).result(ENDS_WITHIN)
         assert time.monotonic() - began < ENDS_WITHIN

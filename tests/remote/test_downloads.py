@@ -1,4 +1,4 @@
-"""Downloads: links of every kind, the places that they may lead to, and the time that they may take."""
+"""Downloads: links of every kind, the hosts that they may lead to, and the time that they may take."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def client(
     transport: Callable[[Call], Reply], answers: list[list[str]] | None = None, endpoint: Endpoint = OWN
 ) -> Client:
-    """A client whose look-ups give `answers`, one each."""
+    """Return a client whose name look-ups return `answers`, one after the other."""
     given = [] if answers is None else answers
     return Client(endpoint, Key("demo-key-0000"), transport, lambda host, port: given.pop(0), harness.check)
 

@@ -1,5 +1,5 @@
-"""Every scripted fault ends in images or in one stated line, is never paid for twice, and no picture stands in
-another's place: seeds are random and large, and each picture is compared with the one that its seed gives."""
+"""Every scripted fault ends in images or in one line, nothing is paid for twice, and no picture stands for another one:
+seeds are random and large, and each picture is compared with the one that its seed makes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from image_mixer.tests.standin.listener import Listener
 from image_mixer.tests.standin.state import Fault, Manners
 
 PACE = 20.0
-"""How much faster than real time a case runs, the service's clock with the engine's. What one exchange may take is
-measured in real time, so that a machine that is busy breaks none off."""
+"""How much faster than real time the clocks of a case run. The time limits of one exchange are in real time, so that a
+busy machine does not exceed them."""
 
 TIMES = Timeouts(connect=60.0, read=60.0, submit=60.0, call=40.0, job=50.0, download=40.0, queue=60.0)
 KINDS = ((UnknownOutcome, "unknown"), (StoreError, "store"), (ResultGone, "gone"), (PicturesMissing, "missing"))
@@ -45,7 +45,7 @@ CASES = SUBMIT + FETCH + UPLOAD + IMAGE + HERE + SWEEPS
 
 @dataclasses.dataclass
 class Run:
-    """What one run came to."""
+    """How one run ended."""
 
     outcome: str
     line: str
@@ -57,7 +57,7 @@ class Run:
 
 
 class Scene:
-    """One case's service, folder and clock; `change` sets and clears what no scripted answer can do."""
+    """The service, folder and clock of one case. `change` makes faults that a scripted answer cannot make."""
 
     def __init__(self, case: Case, folder: Path) -> None:
         self.case, self.folder, self.evil = case, folder, Listener()
@@ -101,7 +101,7 @@ class Scene:
             def accept(*args: Any, **more: Any) -> None:
                 raise StoreError("The journal cannot be written (database or disk is full).")
 
-            engine._journal.accept = accept  # type: ignore[method-assign]
+            engine.journal.accept = accept  # type: ignore[method-assign]
         return engine
 
     def transport(self, call: Call) -> Reply:
@@ -149,7 +149,7 @@ class Scene:
             self.lock.close()
             self.lock = None
         elif what == "corrupt journal":
-            journal.write_bytes(b"this is no database, " * 400)
+            journal.write_bytes(b"this is not a database, " * 400)
         elif what == "restore journal":
             shutil.move(journal, journal.with_suffix(".broken"))
         elif what in ("journal full", "journal free"):
@@ -174,7 +174,7 @@ class Scene:
         return run
 
     def look(self, run: Run, order: Order) -> None:
-        """What came to lie in the journal and on the disk, each picture held against the one that its seed gives."""
+        """Count what is in the journal and on the disk; compare each picture with the one that its seed makes."""
         for index, image in enumerate(run.images):
             if order.recipe.seed >= 0 and image is not None and not self.case.manners.get("inline"):
                 run.misplaced += image != harness.rendered(order.recipe, index) and not self.uncertain
@@ -206,7 +206,7 @@ class Scene:
 
 
 def play(case: Case, folder: Path) -> tuple[Run, Run, Scene]:
-    """Both runs of a case."""
+    """Play a case; return both of its runs."""
     folder.mkdir()
     scene = Scene(case, folder)
     try:
@@ -224,7 +224,7 @@ def play(case: Case, folder: Path) -> tuple[Run, Run, Scene]:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """All cases, side by side: nearly all of their time is waiting."""
+    """Play all cases at the same time: they mostly wait."""
     folder = tmp_path_factory.mktemp("faults")
     with ThreadPoolExecutor(40) as pool:
         yield {case.name: pool.submit(play, case, folder / str(n)) for n, case in enumerate(CASES)}
@@ -260,7 +260,7 @@ def test_fault(case: Case, played: dict[str, Any]) -> None:
 
 
 def test_what_the_table_comes_to(played: dict[str, Any], record_property: Callable[[str, object], None]) -> None:
-    """Counted over all rows: jobs paid, pictures delivered, pictures in another's place, jobs of unknown outcome."""
+    """Over all cases: jobs paid, pictures delivered, pictures that stand for others, jobs of unknown outcome."""
     ended = [played[case.name].result(60) for case in CASES]
     last = [again for _, again, _ in ended]
     tally = {

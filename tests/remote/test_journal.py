@@ -1,4 +1,4 @@
-"""The journal: who may work on a job, what is reserved, and what survives."""
+"""The journal: which run may work on a job, what is reserved, and what survives."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from image_mixer.mixing.errors import EngineError
 from image_mixer.remote.errors import StoreError
+from image_mixer.remote.store.caps import Caps
+from image_mixer.remote.store.job_rows import NewJob
 from image_mixer.remote.store.journal import Journal, LostClaim
-from image_mixer.remote.store.rows import Caps, NewJob
 from image_mixer.remote.store.slots import LEASE
 
 CAPS = Caps(16, 200)
@@ -37,54 +38,54 @@ def new(identity: str, take: int = 0) -> NewJob:
 
 def test_one_claims_and_the_other_waits(tmp_path: Path, wall: Wall) -> None:
     one, two = opened(tmp_path, wall), opened(tmp_path, wall)
-    a, b = one.new_owner(), two.new_owner()
+    a, b = one.claims.new_owner(), two.claims.new_owner()
     one.reserve([new("x")], "r", CAPS, a)
-    assert one.claim("x", a) is not None
-    assert two.claim("x", b) is None
+    assert one.claims.take("x", a) is not None
+    assert two.claims.take("x", b) is None
     one.intend("x", a, {"fields": {}})
     one.accept("x", "7", None, 3.0, ())
-    one.release("x", a)
-    row = two.claim("x", b)
+    one.claims.release("x", a)
+    row = two.claims.take("x", b)
     assert row is not None and (row.state, row.remote_id) == ("accepted", "7")
 
 
 def test_a_dead_owner_is_seen_at_once_and_a_silent_one_after_its_lease(tmp_path: Path, wall: Wall) -> None:
     one, two = opened(tmp_path, wall), opened(tmp_path, wall)
-    a, b = one.new_owner(), two.new_owner()
+    a, b = one.claims.new_owner(), two.claims.new_owner()
     one.reserve([new("x"), new("y")], "r", CAPS, a)
-    assert two.claim("x", b) is None
+    assert two.claims.take("x", b) is None
     wall.now += LEASE + 1
-    assert two.claim("x", b) is not None
+    assert two.claims.take("x", b) is not None
     with pytest.raises(LostClaim):
         one.intend("x", a, {})
     wall.now -= LEASE + 1
-    assert two.claim("y", b) is None
+    assert two.claims.take("y", b) is None
     one.close()
-    assert two.claim("y", b) is not None
+    assert two.claims.take("y", b) is not None
 
 
 def test_what_was_only_planned_is_forgotten(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([new("x")], "r", Caps(1, 1), owner)
-    journal.claim("x", owner)
-    journal.release("x", owner)
+    journal.claims.take("x", owner)
+    journal.claims.release("x", owner)
     assert journal.job("x") is None
     journal.reserve([new("y")], "r", Caps(1, 1), owner)
 
 
 def test_reservations_of_the_dead_do_not_count(tmp_path: Path, wall: Wall) -> None:
     one, two = opened(tmp_path, wall), opened(tmp_path, wall)
-    one.reserve([new("x")], "r", Caps(1, 1), one.new_owner())
+    one.reserve([new("x")], "r", Caps(1, 1), one.claims.new_owner())
     with pytest.raises(EngineError):
-        two.reserve([new("y")], "s", Caps(1, 1), two.new_owner())
+        two.reserve([new("y")], "s", Caps(1, 1), two.claims.new_owner())
     one.close()
-    two.reserve([new("y")], "s", Caps(1, 1), two.new_owner())
+    two.reserve([new("y")], "s", Caps(1, 1), two.claims.new_owner())
 
 
 def test_a_day_passes(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([new("x")], "r", Caps(9, 1), owner)
     journal.intend("x", owner, {})
     journal.accept("x", "1", None, None, ())
@@ -96,7 +97,7 @@ def test_a_day_passes(tmp_path: Path, wall: Wall) -> None:
 
 def test_slots_are_shared_and_run_out(tmp_path: Path, wall: Wall) -> None:
     one, two = opened(tmp_path, wall), opened(tmp_path, wall)
-    a, b = one.new_owner(), two.new_owner()
+    a, b = one.claims.new_owner(), two.claims.new_owner()
     assert one.slots.take("acc", "x", 2, a) and two.slots.take("acc", "y", 2, b)
     assert not two.slots.take("acc", "z", 2, b) and two.slots.take("other", "z", 2, b)
     assert one.slots.take("acc", "x", 2, a)
@@ -112,27 +113,27 @@ def test_slots_are_shared_and_run_out(tmp_path: Path, wall: Wall) -> None:
 
 def test_a_slot_that_could_not_be_given_back_runs_out_though_the_process_lives(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    journal.slots.take("acc", "x", 1, journal.new_owner())
+    journal.slots.take("acc", "x", 1, journal.claims.new_owner())
     for _ in range(3):
         wall.now += LEASE / 2
-        journal.renew([journal.new_owner()])
-    assert journal.slots.take("acc", "y", 1, journal.new_owner())
+        journal.renew([journal.claims.new_owner()])
+    assert journal.slots.take("acc", "y", 1, journal.claims.new_owner())
 
 
 def test_a_claim_lives_as_long_as_the_run_that_holds_it(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    first, second = journal.new_owner(), journal.new_owner()
+    first, second = journal.claims.new_owner(), journal.claims.new_owner()
     journal.reserve([new("x")], "r", CAPS, first)
-    assert journal.claim("x", second) is None
+    assert journal.claims.take("x", second) is None
     wall.now += 10 * LEASE
-    assert journal.claim("x", second) is None
-    journal.end_owner(first)
-    assert journal.claim("x", second) is not None
+    assert journal.claims.take("x", second) is None
+    journal.claims.end_owner(first)
+    assert journal.claims.take("x", second) is not None
 
 
 def test_a_late_answer_wins_over_unknown(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([new("x")], "r", CAPS, owner)
     journal.intend("x", owner, {})
     journal.lose_sight("x", "no answer")
@@ -143,7 +144,7 @@ def test_a_late_answer_wins_over_unknown(tmp_path: Path, wall: Wall) -> None:
 
 def test_one_id_is_one_job(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([new("x"), new("y")], "r", CAPS, owner)
     for identity in ("x", "y"):
         journal.intend(identity, owner, {"fields": {"seed": identity}})
@@ -153,9 +154,9 @@ def test_one_id_is_one_job(tmp_path: Path, wall: Wall) -> None:
 
 
 def test_an_id_may_be_answered_twice(tmp_path: Path, wall: Wall) -> None:
-    """As a service does that answers an equal request from its cache."""
+    """A service may answer an equal request from its cache."""
     journal = opened(tmp_path, wall)
-    journal.reserve([new("x"), new("y")], "r", CAPS, journal.new_owner())
+    journal.reserve([new("x"), new("y")], "r", CAPS, journal.claims.new_owner())
     for identity in ("x", "y"):
         journal.accept(identity, "5", None, None, ())
     assert sorted(row.identity for row in journal.accounts.accepted_as("host KEY", "5")) == ["x", "y"]
@@ -192,7 +193,7 @@ def test_an_empty_journal_beside_results_is_damaged_and_not_new(tmp_path: Path, 
 
 def test_caps_are_checked_by_the_number_of_jobs_alone(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([new("x"), new("y")], "r", CAPS, owner)
     journal.check_caps_for(3, "s", Caps(1, 200))
     with pytest.raises(EngineError, match="max_jobs_per_run"):
@@ -201,7 +202,7 @@ def test_caps_are_checked_by_the_number_of_jobs_alone(tmp_path: Path, wall: Wall
 
 def test_attempts_are_rows_of_their_own_that_the_caps_count(tmp_path: Path, wall: Wall) -> None:
     journal = opened(tmp_path, wall)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([new("x")], "r", Caps(2, 9), owner)
     journal.intend("x", owner, {"fields": {"seed": 1}, "own": ["u"]})
     again = NewJob("y", "host KEY", "https://a.example", first="x", attempt=1)
@@ -216,7 +217,7 @@ def test_attempts_are_rows_of_their_own_that_the_caps_count(tmp_path: Path, wall
 def test_how_long_ago_a_job_was_sent_is_believed_from_the_slower_clock(tmp_path: Path, wall: Wall) -> None:
     monotonic = 50.0
     journal = Journal(tmp_path / "journal.sqlite", wall, 0.2, lambda: monotonic)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([new("x")], "r", CAPS, owner)
     journal.intend("x", owner, {})
     row = journal.job("x")

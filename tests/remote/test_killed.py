@@ -1,4 +1,4 @@
-"""kill -9 at random moments: no extra payment, no image lost unsaid, and each picture in its own place."""
+"""kill -9 at random moments: no extra payment, no image lost without a message, and no picture stands for another one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAMPLES = 4
 
 @dataclass
 class Tally:
-    """What some kills came to: jobs of unknown outcome, and pictures that stood in another's place."""
+    """Counts over some kills: jobs of unknown outcome, and pictures that stood for others."""
 
     unknown: int = 0
     misplaced: int = 0
@@ -54,9 +54,9 @@ def _wanted(seed: int) -> list[str]:
 
 
 def _killed(folder: Path, moments: int, seed: int) -> Tally:
-    """Kills a process at `moments` random moments of a run of four samples with a large random seed, and runs it again.
+    """Kill a run of four samples with a large random seed at `moments` random moments, and run it again each time.
 
-    The submits of every other one take 1.5 s, and every third service tells little in `meta`.
+    Every other time submits take 1.5 s, and every third time the service's `meta` is short.
     """
     drawn, tally = random.Random(seed), Tally()
     with Service(manners=Manners(took=[0.4], upload_seconds=0.1, queue_limit=20)).start() as service:

@@ -1,4 +1,4 @@
-"""The account book: every state of an attempt in its sum, journals of both versions, and nothing private in what it gives."""
+"""The account book: every state of an attempt counts, journals of both versions are read, and nothing private comes out."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 from image_mixer.remote.errors import StoreError
+from image_mixer.remote.store.caps import Caps
+from image_mixer.remote.store.job_rows import FinishedJob, NewJob
 from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.store.ledger import Entry, Sums, advice, entries_of, grouped, sums_of
-from image_mixer.remote.store.rows import Caps, NewJob
 
 CAPS = Caps(100, 100)
 RELEASED = Path(__file__).parent / "released" / "0.1.0" / "journal.sqlite"
 CANARY = "canary-0123456789-key"
 BEFORE = time.mktime((2026, 11, 30, 23, 59, 0, 0, 0, -1))
-"""One minute before a month ends here."""
+"""One minute before the end of a month, in local time."""
 
 
 class Wall:
@@ -35,10 +36,10 @@ def fields(**changes: object) -> dict[str, object]:
 
 
 def filled(folder: Path) -> Journal:
-    """Every state once, in two runs on two endpoints; the failed job is paid again."""
+    """Return a journal with every state once, in two runs on two endpoints; the failed job is paid again."""
     wall = Wall()
     journal = Journal(folder / "journal.sqlite", wall, 0.2)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
 
     def reserve(identity: str, run: str, **more: object) -> None:
         new = NewJob(identity, "a KEY", "https://a.example/secret-path", **more)  # type: ignore[arg-type]
@@ -57,7 +58,7 @@ def filled(folder: Path) -> Journal:
     wall.now += 120
     sent("short", "two", endpoint="v5", wanted=4, take=3)
     journal.accept("short", "12", None, None, ())
-    journal.ready("short", (), meta={}, seeds=(7, 8), seconds=1.5, remote_id="12")
+    journal.ready("short", FinishedJob((), seeds=(7, 8), seconds=1.5, remote_id="12"))
     journal.done("short", (("a" * 64, 10), None, ("b" * 64, 12), ("c" * 64, 9)))
     sent("bad", "two", endpoint="v5")
     journal.accept("bad", "13", None, None, ())
@@ -89,7 +90,7 @@ def named(folder: Path) -> dict[str, Entry]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file but SQLite's index of its log, which readers share, by its bytes."""
+    """Return the hash of every file by name; "" for SQLite's shared index, which readers change too."""
     files = (path for path in folder.iterdir() if path.is_file())
     return {
         path.name: "" if path.name.endswith("-shm") else hashlib.sha256(path.read_bytes()).hexdigest() for path in files
@@ -167,7 +168,7 @@ def test_a_journal_of_0_1_0_is_read_and_not_migrated(tmp_path: Path) -> None:
         "modelslab.com": 15,
         "stablediffusionapi.com": 14,
     }
-    assert max(entry.wanted for entry in entries) == 4  # as those who asked said, though version 1 did not count
+    assert max(entry.wanted for entry in entries) == 4  # as the requests say; version 1 did not count them
     assert contents(file) == before
 
 
@@ -175,7 +176,7 @@ def test_a_journal_of_0_1_0_is_read_and_not_migrated(tmp_path: Path) -> None:
     ("data", "line"),
     [
         (None, "There is no journal at"),
-        (b"", "is damaged, or is not one"),
+        (b"", "is damaged, or is not a journal"),
         (b"not a database, and longer than a header of SQLite would be, which has a hundred bytes" * 40, "is damaged"),
         (RELEASED.read_bytes()[:20000], "is damaged"),
     ],
@@ -210,7 +211,7 @@ def test_a_journal_that_this_version_cannot_read(at_rest: Path, change: str, lin
     ("reason", "shown"),
     [
         ("the connection broke before the answer was whole", "the connection broke before the answer was whole"),
-        (f"see https://x.example/a?key={CANARY} for more", "see (address) for more"),
+        (f"see https://x.example/a?key={CANARY} for more", "see (URL) for more"),
         ("bad key \\u0063\\u0061\\u006e\\u0061\\u0072\\u0079 given", "bad key *** given"),
         ("bad key %63%61%6e%61%72%79%2d%30 given", "bad key *** given"),
         ("cannot draw: a rose made of glass!", "cannot draw: ***!"),
@@ -222,7 +223,7 @@ def test_a_journal_that_this_version_cannot_read(at_rest: Path, change: str, lin
 )
 def test_a_reason_holds_no_address_no_key_and_no_prompt(tmp_path: Path, reason: str, shown: str) -> None:
     journal = Journal(tmp_path / "journal.sqlite", Wall(), 0.2)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     journal.reserve([NewJob("x", "a KEY", f"https://a.example/{CANARY}")], "run", CAPS, owner)
     journal.intend("x", owner, fields(negative_prompt="blur"))
     journal.lose_sight("x", reason)

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from image_mixer.network.transport import Call, Reply, RequestsTransport
 from image_mixer.remote.endpoints import MODELSLAB, STABLE_DIFFUSION_API, Settings
+from image_mixer.remote.store.caps import Caps
+from image_mixer.remote.store.job_rows import NewJob
 from image_mixer.remote.store.journal import Journal
-from image_mixer.remote.store.rows import Caps, NewJob
 from image_mixer.tests.standin import real
 from image_mixer.tests.standin.app import DEMO_KEY, Service
 from image_mixer.tests.standin.state import Fault, Manners, ServiceState
@@ -152,7 +153,7 @@ def test_a_service_that_does_the_opposite(check: Live) -> None:
         "the list tells its pages": "no",
         "the list is newest first": "no",
     }
-    assert "marked: modelslab v6, marked does not take the job: init_image: is not an address" in check.said
+    assert "marked: modelslab v6, marked does not accept the job: init_image: is not an address" in check.said
 
 
 @pytest.mark.parametrize(("taken", "skip", "finding"), [(True, 1, "yes"), (False, 1, "no"), (False, 6, "not seen")])
@@ -163,7 +164,7 @@ def test_a_submit_that_gets_no_clear_answer(check: Live, taken: bool, skip: int,
     assert found["a submit without a clear answer is paid for"] == finding
     assert len(check.state.paid) == live.JOBS - (not taken)
     assert "Calls without a clear answer: submit: HTTP 500" in check.said
-    assert f"The account's list has {len(check.state.paid)} jobs, and 0 before" in check.said
+    assert f"The account's list has {len(check.state.paid)} jobs, and had 0 before" in check.said
 
 
 def test_meta_that_is_not_told_is_not_seen(check: Live) -> None:
@@ -183,7 +184,7 @@ def test_a_slow_list_is_not_taken_for_a_quick_one(check: Live) -> None:
 
 def test_it_pays_for_no_more_than_it_said_in_all_runs_together(check: Live) -> None:
     journal = Journal(check.folder / "journal.sqlite", time.time)
-    owner = journal.new_owner()
+    owner = journal.claims.new_owner()
     for name in "abcde":
         journal.reserve([NewJob(name, "an account", "https://a.example")], real.RUN, Caps(9, 9), owner)
         journal.intend(name, owner, {})

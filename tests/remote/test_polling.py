@@ -1,4 +1,4 @@
-"""Asking at the right times, shown with a clock that only moves when the poller waits."""
+"""When a job is asked for, with a clock that only moves when the poller waits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from image_mixer.remote.run.polling import Late, first_ask, poll, window
+from image_mixer.remote.run.polling import Expected, Late, first_ask, poll, window
 from image_mixer.remote.timing import Backoff, Stopped, Waiter
 from image_mixer.wire.answers import Answer, Done, Pending, Refused, Unclear
 
@@ -30,7 +30,7 @@ class Time:
 
 
 def asked(took: float, eta: float | None, history: tuple[float, ...] = (), within: float = 900.0) -> tuple[float, int]:
-    """(seconds beyond the job's own time, questions)."""
+    """Return (seconds lost after the job was done, number of questions)."""
     time, count = Time(), 0
     begun = time.now
 
@@ -40,9 +40,8 @@ def asked(took: float, eta: float | None, history: tuple[float, ...] = (), withi
         time.now += LATENCY
         return Done((("https://a.example",),)) if time.now - begun >= took else Pending("1")
 
-    end = poll(
-        ask, eta, history, 0.0, within, time.clock, Waiter(time.clock, time.sleep, lambda: False), lambda _: None
-    )
+    waiter = Waiter(time.clock, time.sleep, lambda: False)
+    end = poll(ask, Expected(eta, history, 0.0, within), waiter, lambda _: None)
     assert isinstance(end, Done)
     return time.now - begun - took, count
 
@@ -99,9 +98,8 @@ def answers(*given: Answer) -> Callable[[], Answer]:
 )
 def test_ends(given: tuple[Answer, ...], wanted: type) -> None:
     time = Time()
-    end = poll(
-        answers(*given), 1.0, (), 0.0, 60.0, time.clock, Waiter(time.clock, time.sleep, lambda: False), lambda _: None
-    )
+    waiter = Waiter(time.clock, time.sleep, lambda: False)
+    end = poll(answers(*given), Expected(1.0, (), 0.0, 60.0), waiter, lambda _: None)
     assert isinstance(end, wanted)
     assert time.now <= 1061.0
 

@@ -1,4 +1,4 @@
-"""Which job of the account's list is a lost one of ours: by whole numbers, exactly, or not at all."""
+"""Which job in the account's list is a lost one of ours: whole numbers must be equal exactly."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ LARGE = 2**62 + 12345
     [
         (LARGE, LARGE, "ours"),
         (LARGE, str(LARGE), "ours"),
-        (LARGE, LARGE + 1, "open"),  # equal once both are rounded to a double: neither proof nor disproof
+        (LARGE, LARGE + 1, "open"),  # equal after rounding to a double: this neither proves nor disproves
         (LARGE, float(LARGE), "open"),
         (LARGE, LARGE + 10**6, "another's"),
-        (1_234_567, 1_234_568, "another's"),  # alike to six digits
+        (1_234_567, 1_234_568, "another's"),  # equal to six digits
         (1_234_567, 1_234_567.0, "ours"),
         (2**53 - 1, 2**53 - 2, "another's"),
         (LARGE, LARGE % 2**32, "open"),  # a service that keeps 32 bits

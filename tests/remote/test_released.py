@@ -1,4 +1,4 @@
-"""What a released version paid for is never paid for again: its journal and results, as it left them."""
+"""What a released version paid for is never paid for again: its journal and results are read as it left them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RELEASES = sorted(
 
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of what a release left behind."""
+    """Return a copy of what a release left on disk."""
     return Path(shutil.copytree(request.param, tmp_path / "private"))
 
 
 def nobody(call: Call) -> Reply:
-    """A network on which every call is one too many."""
+    """Fail on any call."""
     raise AssertionError(f"{call.method} {call.url} was called")
 
 
@@ -72,7 +72,7 @@ def test_an_older_version_refuses_a_newer_journal_in_one_line(folder: Path) -> N
 
 @pytest.mark.parametrize("state", ["accepted", "ready"])
 def test_what_it_left_unfinished_is_asked_for_and_not_sent(folder: Path, state: str) -> None:
-    """A job that the service took is collected: fetched or downloaded, never submitted."""
+    """A job that the service accepted is collected: fetched or downloaded, never submitted."""
     called: list[str] = []
 
     def network(call: Call) -> Reply:

@@ -1,4 +1,4 @@
-"""docs/endpoints.md holds every setting with its true default and range, and its example is a file that can be used."""
+"""docs/endpoints.md lists every setting with its true default and range, and its example is a valid file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SETTINGS = {
     "results_bytes": ("[results]", "max_megabytes"),
     "keys_beyond_loopback": ("[keys]", "beyond_loopback"),
 }
-"""Where each field of Settings stands in the file."""
+"""The section and name of each field of Settings in the file."""
 
 
 def tables() -> dict[str, dict[str, tuple[str, str]]]:
-    """Field to (default, range) by the section that its table stands in."""
+    """Return {section: {field: (default, range)}} of the page's tables."""
     found: dict[str, dict[str, tuple[str, str]]] = {}
     for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]:
         heading = section.partition("\n")[0].strip("`")
@@ -65,7 +65,7 @@ def test_the_defaults_beside_the_profiles(section: str, name: str) -> None:
 
 
 def limited() -> list[tuple[str, str]]:
-    """Lines just inside and just outside of every range of numbers in the page, by its text."""
+    """Return lines just inside and just outside of every range of numbers on the page."""
     found = []
     for section in (PROFILE, "timeouts"):
         for name, (_, limits) in TABLES[section].items():

@@ -1,4 +1,4 @@
-"""A plain process that runs one recipe, to be killed at any moment: worker.py FOLDER BASE SEED SAMPLES."""
+"""A process that runs one recipe and may be killed at any moment: worker.py FOLDER BASE SEED SAMPLES."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def main(folder: str, base: str, seed: str, samples: str) -> None:
-    """Prints "go" before the run, and a JSON line behind it."""
+    """Print "go" before the run, and one line of JSON after it."""
     spec = importlib.util.spec_from_file_location("alias", ROOT / "tests" / "conftest.py")
     assert spec is not None and spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -1,4 +1,4 @@
-"""What the service was seen to do, each as "yes", "no" or "not seen"."""
+"""What the service was seen to do: each finding is "yes", "no" or "not seen"."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from image_mixer.remote.run.proof import marks
-from image_mixer.remote.store.rows import Job
+from image_mixer.remote.store.job_rows import JobRow
 from image_mixer.tests.standin.watched import FULL_PAGE, Page
 from PIL import Image, ImageChops, ImageStat
 
 Finding = Literal["yes", "no", "not seen"]
 
 LARGE = {"2**53 - 1": 2**53 - 1, "2**62 + 1": 2**62 + 1}
-"""The largest seed of a recipe, which a double holds exactly, and one that no double holds."""
+"""The largest seed of a recipe, which a double holds exactly, and a seed that no double holds."""
 
 AT_LEAST, TIMES = 1.0, 2.0
-"""Weights act if two pictures differ by so much more (mean of 0 to 255) than two of an equal request do."""
+"""Weights act if two pictures differ by more than TIMES the difference of two equal requests, plus AT_LEAST (0 to 255)."""
 
 
 @dataclass(frozen=True)
 class Made:
     """A job that was delivered: its row in the journal, and its image."""
 
-    row: Job
+    row: JobRow
     image: bytes
 
 
 def said(value: bool | None) -> Finding:
-    """A finding; None for what was not seen."""
+    """Return a finding; None means "not seen"."""
     return "not seen" if value is None else "yes" if value else "no"
 
 
 def of_jobs(made: Mapping[str, Made], refused: Sequence[str]) -> dict[str, Finding]:
-    """What the jobs show, by the names that `real.ASKED` has. `refused` are those that the service did not take."""
+    """Return what the jobs show, named as in `real.ASKED`. `refused` are those that the service did not accept."""
     first, second, again = (made.get(name) for name in ("first", "second", "again"))
     equal = first is not None and again is not None and first.row.fields == again.row.fields
     found = {
@@ -56,7 +56,7 @@ def of_jobs(made: Mapping[str, Made], refused: Sequence[str]) -> dict[str, Findi
 
 
 def of_list(default: Page | None, two: Page | None, next_two: Page | None, whole: Page | None) -> dict[str, Finding]:
-    """What the list shows: asked for no page, for the first and second page of two rows, and for a full page."""
+    """Return what the list shows: without a page, its first and second page of two rows, and a full page."""
     heeds_size = heeds_page = newest_first = tells_meta = tells_pages = None
     if whole is not None and len(whole.ids) > 2 and two is not None:
         heeds_size = len(two.ids) == 2
@@ -80,10 +80,10 @@ def of_list(default: Page | None, two: Page | None, next_two: Page | None, whole
 
 
 def paid_without_answer(submits: Sequence[str | None], before: Page | None, after: Page | None) -> Finding:
-    """Whether a submit without a clear answer was paid for: the list then holds a job that no answer named.
+    """Return whether a submit without a clear answer was paid for: then the list has a job that no answer named.
 
-    `submits` are the ids that were answered, in order, None for no clear answer. It was not if the list holds a job that was
-    sent later, and nothing unexplained.
+    `submits` are the ids in the answers, in order; None for no clear answer. The submit was not paid for if the list has
+    a job that was sent later, and no unexplained one.
     """
     if None not in submits or before is None or after is None:
         return "not seen"
@@ -105,7 +105,7 @@ def _weights_act(first: Made, second: Made, again: Made | None) -> bool:
 
 
 def _apart(one: bytes, other: bytes) -> float:
-    """The mean difference of two pictures' channels, 0 to 255; 255 if they have not the same size."""
+    """Return the mean difference of two pictures' channels, 0 to 255; 255 if their sizes differ."""
     with Image.open(io.BytesIO(one)) as a, Image.open(io.BytesIO(other)) as b:
         if a.size != b.size:
             return 255.0
@@ -119,7 +119,7 @@ def _same(made: Made, name: str) -> bool | None:
 
 
 def _same_seed(made: Made, sent: int) -> bool | None:
-    """Whether the seed came back as the very number that was sent, also as its digits."""
+    """Return whether the seed came back as exactly the number that was sent, or as its digits."""
     echoed = made.row.meta.get("seed")
     return None if echoed is None else bool(echoed == sent or str(echoed) == str(sent))
 

@@ -1,4 +1,4 @@
-"""A place on loopback that nobody may contact: whoever does is counted."""
+"""A port on loopback that nobody may connect to: every connection is counted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 class Listener:
-    """Listens from its making until `close`; `heard` is the number of connections made to it."""
+    """Listens from its creation until `close`; `heard` is the number of connections made to it."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -25,5 +25,5 @@ class Listener:
             self.heard += 1
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop listening."""
         self._socket.close()

@@ -1,7 +1,7 @@
-"""A few paid calls to the real service, which settle what its documents leave open: `comfy.py test --live` runs this.
+"""A few paid calls to the real service, to settle what its documents leave open: `comfy.py test --live` runs this.
 
-`python real.py FOLDER` with the key in MODELSLAB_API_KEY. Journal and images stay in FOLDER: run again, it pays for
-nothing that it has. The last line is one JSON object of findings, each "yes", "no" or "not seen".
+`python real.py FOLDER`, with the key in MODELSLAB_API_KEY. Journal and images stay in FOLDER, so a second run does not
+pay for them again. The last line is one JSON object of findings, each "yes", "no" or "not seen".
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from image_mixer.remote.credentials import Credentials  # noqa: E402
 from image_mixer.remote.endpoints import MODELSLAB, STABLE_DIFFUSION_API, Settings, built_in_settings  # noqa: E402
 from image_mixer.remote.engine import Engine, Order  # noqa: E402
 from image_mixer.remote.errors import JOB_FAILED, NotDelivered  # noqa: E402
-from image_mixer.remote.run.kept import delivering  # noqa: E402
+from image_mixer.remote.run.stored_pictures import first_delivery  # noqa: E402
 from image_mixer.remote.store.journal import Journal  # noqa: E402
 from image_mixer.remote.store.results import Results  # noqa: E402
 from image_mixer.tests.standin import findings  # noqa: E402
@@ -42,7 +42,7 @@ from PIL import Image  # noqa: E402
 V6, V5, MARKED = MODELSLAB.name, STABLE_DIFFUSION_API.name, f"{MODELSLAB.name}, marked"
 RUN = "live"
 PATIENCE = 60.0
-"""Seconds for which a finished job is looked for in the account's list."""
+"""How many seconds a finished job is looked for in the account's list."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,11 @@ ASKED = {
 
 @dataclass
 class Session:
-    """What the jobs of one run came to. `refused` are those that the service did not take, `failed` all without an image;
-    `listed_after` is how soon the first new job was in the list, in seconds."""
+    """What became of the jobs of one run.
+
+    `refused` are those that the service did not accept, `failed` all without an image. `listed_after` is after how many
+    seconds the first new job was in the list.
+    """
 
     made: dict[str, Made] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
@@ -86,13 +89,13 @@ def main(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Ask every question, tell of each, and keep the images beside the journal; gives 1 if a job gave no image."""
+    """Run every job, print what each shows, and keep the images next to the journal. Return 1 if a job gave no image."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = _with_limits(settings or built_in_settings())
     v6 = settings.endpoint(V6)
     credentials = Credentials(folder / "no-keys.json", os.environ)
     key = credentials.key(v6.credential)
-    assert key is not None, f"{KEY} is set by whoever starts this"
+    assert key is not None, f"{KEY} must be set"
     watch = Watch(transport or RequestsTransport(), v6.url(wire_of("v6").mix_path))
     account = Account(v6, key, watch)
     before, queued = account.page(per_page=FULL_PAGE, page=1), account.queue()
@@ -132,7 +135,7 @@ def main(
 
 
 def _with_limits(settings: Settings) -> Settings:
-    """The settings with a profile that marks uploads, and a cap that holds for all runs in one folder together."""
+    """Return the settings with a profile that marks uploads, and one cap for all runs in the same folder."""
     marked = replace(settings.endpoint(V6), name=MARKED, mark_uploads=True)
     return replace(settings, endpoints={**settings.endpoints, MARKED: marked}, max_jobs_per_run=JOBS)
 
@@ -152,8 +155,8 @@ def _ask(engine: Engine, journal: Journal, folder: Path, name: str, asked: Asked
         return
     (image,) = outcome.images
     (told,) = outcome.report.details["jobs"]
-    row = delivering(journal.attempts(told["identity"]))
-    assert image is not None and row is not None, "a run that does not raise delivers"
+    row = first_delivery(journal.attempts(told["identity"]))
+    assert image is not None and row is not None, "a run that does not raise has delivered"
     file = folder / f"{name}.image"
     file.write_bytes(image)
     session.made[name] = Made(row, image)
@@ -183,32 +186,32 @@ def _tell_listed(seconds: float | None) -> None:
 
 
 def _tell_counts(watch: Watch, before: Page | None, after: Page | None, queued: int | None, queues: int | None) -> None:
-    """The account before and after, if a call got no clear answer."""
+    """Print the account before and after, if a call got no clear answer."""
     if not watch.unclear:
         return
     print(f"Calls without a clear answer: {'; '.join(watch.unclear[:20])}")
     answered = len({job for job in watch.submits if job is not None})
     totals = [None if page is None else page.paging.get("total") for page in (before, after)]
     print(
-        f"The account's list has {totals[1]} jobs, and {totals[0]} before; {answered} different ids were answered to "
-        f"submits. Its queue has {queues} jobs, and {queued} before. What else ran on this account counts too."
+        f"The account's list has {totals[1]} jobs, and had {totals[0]} before; {answered} different ids came in answers to "
+        f"submits. Its queue has {queues} jobs, and had {queued} before. Other jobs of this account count too."
     )
 
 
 def picture(path: Path) -> Picture:
-    """A photograph as the bytes of its file."""
+    """Return a photograph as the bytes of its file."""
     data = path.read_bytes()
     return Picture(hashlib.sha256(data).hexdigest(), data)
 
 
 def size(given: Picture) -> tuple[int, int]:
-    """(width, height) in pixels."""
+    """Return (width, height) in pixels."""
     with Image.open(io.BytesIO(given.pixels)) as image:
         return image.size
 
 
 def check(data: bytes) -> None:
-    """Raises ImageError unless the whole picture can be read."""
+    """Raise ImageError unless the whole picture can be read."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             image.load()

@@ -1,4 +1,4 @@
-"""Images that visibly depend on what was mixed and how: the inputs blended by weight, under stripes of the prompt."""
+"""Images that visibly depend on what was mixed: the inputs blended by weight, with stripes for prompt and seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 
 def rendered(inputs: list[bytes | str], weights: list[float], prompt: str, seed: int, size: tuple[int, int]) -> bytes:
-    """A PNG. An input is a picture's bytes, or an address that is only known by name: then a colour of its own."""
+    """Return a PNG. An input is the bytes of a picture, or a URL, which becomes a colour of its own."""
     total = sum(weights) or 1.0
     canvas: Image.Image | None = None
     share = 0.0
@@ -29,7 +29,7 @@ def rendered(inputs: list[bytes | str], weights: list[float], prompt: str, seed:
 
 
 def size_of(data: bytes | str) -> tuple[int, int]:
-    """(width, height) of an input; 512 x 512 for an address."""
+    """Return (width, height) of an input in pixels; 512 x 512 for a URL."""
     if isinstance(data, str):
         return 512, 512
     with Image.open(io.BytesIO(data)) as image:

@@ -1,4 +1,4 @@
-"""Checks a JSON value against the part of JSON Schema that the service's OpenAPI description uses."""
+"""Check a JSON value against the part of JSON Schema that the service's OpenAPI description uses."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 def load() -> dict[str, Any]:
-    """The OpenAPI description that lies beside this file."""
+    """Return the OpenAPI description next to this file."""
     document: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_text(encoding="utf-8"))
     return document
 
 
 def request_schema(document: dict[str, Any], path: str) -> dict[str, Any]:
-    """The schema of what is posted to `path`."""
+    """Return the schema of a request to `path`."""
     schema: dict[str, Any] = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     return schema
 
 
 def answer_schema(document: dict[str, Any], path: str) -> dict[str, Any]:
-    """The schema of what `path` answers with HTTP 200."""
+    """Return the schema of the answer of `path` with HTTP 200."""
     answers = document["paths"][path]["post"]["responses"]["200"]
     schema: dict[str, Any] = answers["content"]["application/json"]["schema"]
     return schema
 
 
 def faults(value: Any, schema: dict[str, Any], document: dict[str, Any], where: str = "$") -> list[str]:
-    """What is wrong with `value`, one line each; empty where nothing is."""
+    """Return what is wrong with `value`, one line per fault."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if "oneOf" in schema:
@@ -56,7 +56,7 @@ def faults(value: Any, schema: dict[str, Any], document: dict[str, Any], where: 
     if "maxItems" in schema and len(value) > schema["maxItems"]:
         found.append(f"{where} has more than {schema['maxItems']} items")
     if schema.get("format") == "uri" and not str(value).startswith(("http://", "https://")):
-        found.append(f"{where} is no address")
+        found.append(f"{where} is not a URL")
     found += [f"{where}.{name} is missing" for name in schema.get("required", ()) if name not in value]
     for name, part in schema.get("properties", {}).items():
         if name in value:

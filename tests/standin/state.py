@@ -1,4 +1,4 @@
-"""What the stand-in remembers: accounts, uploads, jobs, what was paid for, and the faults that it was told to make."""
+"""What the stand-in remembers: accounts, uploads, jobs, payments, and the faults that it was told to make."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Fault:
     """One scripted fault at a `phase` (mix, fetch, upload, list, image), for the next `times` calls after `skip`.
 
     `action`: "answer" sends `status`, `body` ({id} and {base} are filled in) and `headers` instead; "reset" and "hang"
-    send nothing; "cut" sends `part` of the answer; "trickle" sends it a byte each `seconds`; "delay" waits first;
-    `path` is a part of the addresses that are meant.
-    "unread" resets before the request was read. `taken`: whether the call still does its work (a mix is paid).
+    send nothing; "cut" sends `part` of the answer; "trickle" sends one byte per `seconds`; "delay" waits first;
+    "unread" resets the connection before the request is read. `path` is a part of the URLs that are meant. `taken`:
+    whether the call still does its work (a mix is paid for).
     """
 
     phase: str
@@ -36,7 +36,7 @@ class Fault:
 
 @dataclass
 class Job:
-    """A paid job. Times are of the monotonic clock."""
+    """A paid job. Times are those of the monotonic clock, in seconds."""
 
     id: int
     wire: str
@@ -49,22 +49,21 @@ class Job:
     begun: float
     seconds: float
     eta: float
-    told: bool = False
 
     @property
     def ready_at(self) -> float:
-        """When the generation is done."""
+        """When the generation is done, in seconds."""
         return self.begun + self.seconds
 
 
 @dataclass
 class Manners:
-    """How the stand-in behaves. Seconds; `took` and `eta_factors` go round.
+    """How the stand-in behaves. Times are in seconds; `took` and `eta_factors` are used in turn.
 
-    `unlisted` are jobs that the account's list does not show. A job of several images (every such job, or those of
-    `leaves_out_of`) leaves those of `leaves_out` out, as null with `nulls`, and names its files without numbers with
+    `unlisted` are jobs that the account's list does not show. A job of several images (every one, or those in
+    `leaves_out_of`) leaves out the images in `leaves_out`, as null if `nulls`; its file names have no numbers if
     `plain_names`. `rounds_seeds`: `meta` holds seeds as doubles. `repeats`: "equal" answers an equal request with the
-    job of before, "any" every request.
+    earlier job, "any" answers every request with it.
     """
 
     took: list[float] = field(default_factory=lambda: [0.3])
@@ -93,7 +92,7 @@ class Manners:
 
 
 class ServiceState:
-    """The whole memory. `lock` guards it; `clock` is monotonic."""
+    """Everything that the stand-in remembers. `lock` guards it; `clock` is monotonic, in seconds."""
 
     def __init__(self, manners: Manners, clock: Callable[[], float] = time.monotonic) -> None:
         self.manners = manners
@@ -112,7 +111,7 @@ class ServiceState:
         self._turn = itertools.count()
 
     def fault(self, phase: str, path: str = "") -> Fault | None:
-        """The fault due at this call of `phase`, if any."""
+        """Return the fault that is due at this call of `phase`, if any."""
         with self.lock:
             for fault in self.faults:
                 if fault.phase != phase or fault.times <= 0 or fault.path not in path:
@@ -125,34 +124,34 @@ class ServiceState:
         return None
 
     def called(self, phase: str) -> None:
-        """Counts a call."""
+        """Count a call."""
         with self.lock:
             self.calls.append((phase, self.clock()))
 
     def count(self, phase: str) -> int:
-        """How many calls of `phase` came so far."""
+        """Return how many calls of `phase` came so far."""
         with self.lock:
             return sum(name == phase for name, _ in self.calls)
 
     def in_flight(self, key: str) -> int:
-        """How many jobs of an account are queued or running."""
+        """Return how many jobs of an account are queued or running."""
         now = self.clock()
         return sum(job.key == key and job.ready_at > now for job in self.jobs.values())
 
     def keep_upload(self, data: bytes) -> str:
-        """The name under which an uploaded picture is found while it lives."""
+        """Keep an uploaded picture; return the name under which it is found until it expires."""
         with self.lock:
             name = uuid.uuid4().hex
             self.uploads[name] = (data, self.clock())
             return name
 
     def uploaded(self, name: str) -> bytes | None:
-        """An uploaded picture, or None when it expired or never was."""
+        """Return an uploaded picture, or None if it has expired or does not exist."""
         data, at = self.uploads.get(name, (b"", -1e18))
         return data if self.clock() - at < self.manners.upload_lives else None
 
     def repeated(self, fields: dict[str, Any]) -> Job | None:
-        """The job of before that this request is answered with, if the stand-in repeats any."""
+        """Return the earlier job that this request is answered with, if the stand-in repeats jobs."""
         if not self.manners.repeats:
             return None
         jobs = [
@@ -169,7 +168,7 @@ class ServiceState:
         weights: list[float],
         size: tuple[int, int],
     ) -> Job:
-        """Takes a job, and its payment."""
+        """Accept a job, and its payment."""
         with self.lock:
             turn, number = next(self._turn), next(self._ids)
             seconds = self.manners.took[turn % len(self.manners.took)]
@@ -183,7 +182,7 @@ class ServiceState:
             return job
 
     def paid_twice(self) -> int:
-        """How many payments repeated an earlier, equal request."""
+        """Return how many payments were for a request equal to an earlier one."""
         with self.lock:
             seen = [_core(self.jobs[number].fields) for number in self.paid]
             return len(seen) - len(set(seen))

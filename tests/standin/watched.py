@@ -1,4 +1,4 @@
-"""What a service does, seen from outside: the calls that got no clear answer, and the account's list as it is told."""
+"""What a service does, seen from outside: the calls that got no clear answer, and the account's list as it answers it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from image_mixer.network.transport import Call, NoAnswer, NotSent, Reply, Transport
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
-from image_mixer.wire.answers import Done, Refused, decode_answer, json_object, listed_page
+from image_mixer.wire.answers import Done, Refused, Unclear, decode_answer, json_object, listed_page
 from image_mixer.wire.formats import wire_of
 
 FULL_PAGE = 30
@@ -27,10 +27,10 @@ PHASES = {
 
 @dataclass
 class Watch:
-    """A Transport that notes what it hears.
+    """A Transport that takes notes.
 
-    `submits` are the ids that were answered to submits, in order, None if one to `mix_url` got no clear answer. `unclear`
-    names every call that got none.
+    `submits` are the ids in the answers to submits, in order; None for a call to `mix_url` without a clear answer.
+    `unclear` names every call without one.
     """
 
     send: Transport
@@ -46,14 +46,14 @@ class Watch:
             self._note(call, phase, str(error))
             raise
         if phase == "submit":
-            self._hear(call, phase, reply)
+            self._note_submit(call, phase, reply)
         elif reply.status >= 500:
             self._note(call, phase, f"HTTP {reply.status}")
         return reply
 
-    def _hear(self, call: Call, phase: str, reply: Reply) -> None:
+    def _note_submit(self, call: Call, phase: str, reply: Reply) -> None:
         answer = decode_answer(reply.status, reply.body)
-        job = getattr(answer, "id", None)
+        job = None if isinstance(answer, Unclear) else answer.id
         if job is not None:
             self.submits.append(job)
         elif not isinstance(answer, Done) and not (isinstance(answer, Refused) and answer.not_taken):
@@ -67,7 +67,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Page:
-    """A page of the list: the ids on it in order, what it says of its pages, and whether a row tells its `meta`."""
+    """A page of the list: its ids in order, its `pagination`, and whether any of its rows has a `meta`."""
 
     ids: tuple[str, ...]
     paging: dict[str, Any]
@@ -76,14 +76,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Account:
-    """The account's list and queue at `endpoint`, asked for free."""
+    """The account's list and queue at `endpoint`. Asking for them is free."""
 
     endpoint: Endpoint
     key: Key
     send: Transport
 
     def page(self, **fields: int) -> Page | None:
-        """A page of the list as the service gives it for these fields; None if it does not answer."""
+        """Return the page of the list for these fields; None if the service does not answer."""
         reply = self._asked(wire_of(self.endpoint.wire).list_path, {"type": "image", **fields})
         if reply is None:
             return None
@@ -98,7 +98,7 @@ class Account:
         )
 
     def queue(self) -> int | None:
-        """How many jobs the service says it works on."""
+        """Return how many jobs the service says it is working on."""
         reply = self._asked(wire_of(self.endpoint.wire).count_path, {})
         count = None if reply is None else (json_object(reply.body) or {}).get("processing_count")
         return count if type(count) is int else None
@@ -110,7 +110,7 @@ class Account:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> float | None:
-        """How long it takes until the list shows a job; None if it does not within `patience` seconds."""
+        """Return how many seconds pass until the list shows a job; None if it does not within `patience` seconds."""
         begun = clock()
         while True:
             page = self.page(per_page=FULL_PAGE, page=1)

@@ -1,4 +1,4 @@
-"""Faults of fetches and uploads, which may be repeated freely."""
+"""Faults of fetches and uploads, which may be repeated for free."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FETCH = (
     Case("fetch gigantic", (answer("fetch", GIGANTIC),), "images"),
     Case("fetch redirect", (answer("fetch", "", 302, headers={"Location": "{evil}"}),), "images"),
     Case("fetch not found once", (error("fetch", 404, times=2, code="not_found"),), "images"),
-    Case("fetch 401", (error("fetch", 401, "Invalid API Key"),), "refused", "collects"),
+    Case("fetch 401", (error("fetch", 401, "Invalid API Key"),), "refused", "to collect the job"),
     Case("two generic errors", (error("fetch", message="something went wrong", times=2),), "images"),
     Case("three generic errors", (error("fetch", message="something went wrong", times=3),), "images"),
     Case("said to have failed twice", (answer("fetch", FAILED, times=2),), "images"),
@@ -42,9 +42,12 @@ FETCH = (
         "job failed",
         "out of memory",
     ),
-    Case("never ready", (), "service down", "goes on there", manners={"took": [1e6]}, between="hurry"),
+    Case("never ready", (), "service down", "still running there", manners={"took": [1e6]}, between="hurry"),
     Case(
-        "deep JSON for ever", (pending(), answer("fetch", "[" * 100_000, times=ALWAYS)), "service down", "goes on there"
+        "deep JSON for ever",
+        (pending(), answer("fetch", "[" * 100_000, times=ALWAYS)),
+        "service down",
+        "still running there",
     ),
     Case(
         "an id of 5,000 digits", (answer("fetch", '{"status":"success","id":' + "9" * 5000 + "}", times=2),), "images"

@@ -1,4 +1,4 @@
-"""Faults of this machine: its disk, its journal, its clock."""
+"""Faults of this machine: its disk, its journal and its clock."""
 
 from __future__ import annotations
 

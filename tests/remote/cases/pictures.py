@@ -13,7 +13,7 @@ INLINE = base64.b64encode(harness.picture(size=(256, 256)).pixels).decode()
 
 
 def _never(link: str) -> tuple[Fault, ...]:
-    """A job whose only link can never work."""
+    """Return faults of a job whose only link can never work."""
     return (pending(), answer("fetch", {"status": "success", "output": [link]}, times=ALWAYS))
 
 
@@ -41,7 +41,7 @@ IMAGE = (
     ),
     Case("image bomb", (answer("image", BOMB, times=ALWAYS),), "job failed", "60000"),
     Case(
-        "redirect to a private place",
+        "redirect to a private host",
         (answer("image", "", 302, times=ALWAYS, headers={"Location": "{evil}"}),),
         "job failed",
         "not allowed",
@@ -53,7 +53,7 @@ IMAGE = (
         "job failed",
         "redirects",
     ),
-    Case("link to a private place", _never("{evil}/i.png"), "job failed", "not allowed"),
+    Case("link to a private host", _never("{evil}/i.png"), "job failed", "not allowed"),
     Case("link to a file, then a good one", (success(output=["file:///etc/passwd"]),), "images"),
     Case("link to a file for ever", _never("file:///etc/passwd"), "job failed", "paid for"),
     Case("link with a user name", _never("https://me@a.example/i.png"), "job failed", "paid for"),

@@ -1,4 +1,4 @@
-"""How a scripted fault is written down: what goes wrong, and what must come of it. test_faults.py runs the table."""
+"""How a case of the table of faults is written: what goes wrong, and what must come of it. test_faults.py runs it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ LINK = "{base}/images/{id}-0.png"
 
 @dataclass(frozen=True)
 class Case:
-    """`outcome` of the first run and `again` of a second one without the faults: "images", an EngineError's cause,
-    "unknown", "store", "gone", or "missing" if some pictures came. `line` is a part of the first run's message.
+    """One case: a run with the faults, and a second run without them.
 
-    `paid` and `paid_again` are the jobs paid after each run; `delivered` and `delivered_again` the pictures on disk,
-    by default all of `samples` if the run ends in images, else none; `unknown` the jobs of unknown outcome.
-    `before` and `between` change the scene (see test_faults.Scene) ahead of the first and of the second run. `limits`
-    are the time limits that must run out while an answer is awaited: with any, the case runs in real time. `order` and
-    `order_again` change the orders; `later` is how far the wall clock moves between the runs, in seconds.
+    `outcome` and `again` are how the two runs end: "images", "placeholders", an EngineError's cause, "unknown", "store",
+    "gone", or "missing" if some pictures came. `line` is a part of the first run's message.
+    `paid` and `paid_again` count the jobs paid so far after each run; `delivered` and `delivered_again` the pictures on
+    disk (by default all of `samples` if the run ends in images, else none); `unknown` the jobs of unknown outcome.
+    `before` and `between` change the scene before the first and the second run (see `test_faults.Scene`). `limits` are
+    time limits that must expire: with any, the case runs in real time. `order` and `order_again` change the orders;
+    `later` is by how many seconds the time of day moves between the runs.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Case:
     later: float = 0.0
 
     def pictures(self, outcome: str, stated: int | None) -> int:
-        """How many pictures are on disk after a run."""
+        """Return how many pictures are on disk after a run."""
         if stated is not None:
             return stated
         return self.samples if outcome == "images" else 0
@@ -61,23 +62,23 @@ class Case:
 
 
 def answer(phase: str, body: Any, status: int = 200, **more: Any) -> Fault:
-    """A scripted answer; `body` may be fields, text or bytes."""
+    """Return a scripted answer; `body` may be fields, text or bytes."""
     return Fault(phase, "answer", status, body if isinstance(body, (str, bytes)) else json.dumps(body), **more)
 
 
 def error(phase: str, status: int = 200, message: Any = "no", times: int = ALWAYS, **fields: Any) -> Fault:
-    """The service's own error."""
+    """Return an error in the service's own form."""
     how = {name: fields.pop(name) for name in ("taken", "skip", "path") if name in fields}
     return answer(phase, {"status": "error", "message": message, **fields}, status, times=times, **how)
 
 
 def pending(**fields: Any) -> Fault:
-    """A job that is taken, announced in an odd way."""
+    """Return the answer to a job that is accepted, with odd `fields`."""
     return answer("mix", {"status": "processing", "id": "{id}", "eta": 1, "output": [], **fields}, taken=True)
 
 
 def success(**fields: Any) -> Fault:
-    """A job that is taken and done at once."""
+    """Return the answer to a job that is accepted and done at once."""
     return answer("mix", {"status": "success", "id": "{id}", **fields}, taken=True)
 
 

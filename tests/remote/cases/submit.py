@@ -1,4 +1,4 @@
-"""Faults of a submit: which answers say that nothing was taken, and which leave it open."""
+"""Faults of a submit: which answers say that the job was not accepted, and which leave it open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNKNOWN: dict[str, Any] = {"again": "unknown", "paid_again": 0}
 
 
 def _refusals() -> tuple[Case, ...]:
-    """HTTP statuses that refuse by their nature: nothing is paid, and the next queue sends the job afresh."""
+    """Return cases of HTTP statuses that always mean a refusal: nothing is paid, and the next run sends the job again."""
     causes = {
         400: "job failed",
         401: "refused",
@@ -40,7 +40,7 @@ def _refusals() -> tuple[Case, ...]:
 
 
 def _open_statuses() -> tuple[Case, ...]:
-    """Statuses that leave it open, taken or not: a taken job is found in the list, another one is never sent again."""
+    """Return cases of statuses that leave it open: an accepted job is found in the list, any other is not sent again."""
     cases = []
     for status in (500, 502, 503, 504, 520, 408, 303, 302, 425):
         for kind, body in (("JSON", '{"status":"error","message":"try again"}'), ("page", HTML), ("nothing", "")):
@@ -61,7 +61,7 @@ def _open_statuses() -> tuple[Case, ...]:
 
 
 def _texts() -> tuple[Case, ...]:
-    """Errors with HTTP 200: whole sentences of the documents refuse, every other text leaves it open."""
+    """Return cases of errors with HTTP 200: whole sentences of the documents refuse, every other text leaves it open."""
     sentences = (
         ("Invalid API Key", "refused"),
         ("Insufficient credits. Please add more credits to continue.", "refused"),
@@ -202,7 +202,7 @@ SUBMIT = (
         "taken, seed drawn by the service",
         (Fault("mix", "reset", taken=True),),
         "unknown",
-        "which may be it",
+        "which may be this job",
         again="unknown",
         order={"seed": -1},
         order_again={"seed": -1},

@@ -1,4 +1,4 @@
-"""Faults in the middle of a run of several jobs: the others go on, unless all would meet the same."""
+"""Faults in a run of several jobs: the others go on, unless every job would meet the same error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONE_FAILS = (answer("mix", FAILED, taken=True, skip=1), answer("fetch", FAILED, 
 
 
 def four(name: str, *faults: Fault, **more: Any) -> Case:
-    """A run of four samples of which one does not come at once."""
+    """Return a case of four samples of which one does not come in the first run."""
     return Case(name, faults, **(FOUR | more))
 
 
@@ -76,7 +76,7 @@ SWEEPS = (
         manners={"leaves_out": [2]},
     ),
     Case(
-        "four at once, one left out, nobody says which",
+        "four at once, one left out, not said which",
         (),
         "missing",
         "3 of the 4 images",
@@ -116,7 +116,7 @@ SWEEPS = (
         "an id of before, for another request",
         (),
         "unknown",
-        "another one of ours",
+        "another job of yours",
         before="repeats an id",
         again="unknown",
         paid=1,

@@ -1,6 +1,6 @@
-"""Makes the fixture of a release: `python make.py FOLDER`, in a checkout of that release, with this folder copied in.
+"""Make the fixture of a release: `python make.py FOLDER`, in a checkout of that release with this folder copied into it.
 
-The stand-in answers for the real hosts, so that the identities of the jobs are those that people's journals hold.
+The stand-in answers in place of the real hosts, so that the jobs have the same identities as in users' journals.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COLOURS = {"a": (200, 40, 40), "b": (30, 60, 210), "c": (40, 180, 60)}
 
 
 class Redirected:
-    """A transport on which the stand-in answers for the hosts of the real services."""
+    """A transport on which the stand-in answers in place of the real hosts."""
 
     def __init__(self, base: str) -> None:
         self._base = base.encode()
@@ -40,13 +40,13 @@ class Redirected:
         body = call.body
         for name in runs.HOSTS:
             body = body.replace(name.encode(), self._base) if body else body
-        reply = self._send(dataclasses.replace(call, url=url, body=body, address=None))
+        reply = self._send(dataclasses.replace(call, url=url, body=body, addresses=()))
         answer = reply.body.replace(self._base, b"https://modelslab.com")
         return Reply(reply.status, reply.headers, answer)
 
 
 def main(folder: Path) -> None:
-    """Runs every order against the stand-in, and leaves journal, results, pictures and what came out in `folder`."""
+    """Run every order against the stand-in; leave the journal, results, pictures and hashes of the images in `folder`."""
     folder.mkdir(parents=True)
     for name, colour in COLOURS.items():
         Image.new("RGB", (96, 64), colour).save(folder / f"{name}.png")
@@ -77,7 +77,7 @@ def main(folder: Path) -> None:
 
 
 def queue(engine: runs.Engine, told: runs.Told, given: list[runs.Picture]) -> None:
-    """Runs an order that ends in an error."""
+    """Run an order that must end in an error."""
     with contextlib.suppress(MixError):
         engine.run(runs.order(told, given))
         raise AssertionError(f"{told.name} was made")

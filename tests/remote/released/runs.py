@@ -1,7 +1,7 @@
-"""Recipes that a released version ran, on the addresses of the real services: what it paid for is never paid for again.
+"""Recipes that a released version ran with the URLs of the real services: what it paid for is never paid for again.
 
-`python make.py FOLDER` beside this file makes the fixture of the version whose checkout it lies in. The folder of a
-release stays as it was made: a journal, the results, and the pictures that the recipes mix.
+`python make.py FOLDER`, next to this file, makes the fixture of the version whose checkout it is in. The folder of a
+release is never changed: a journal, the results, and the pictures that the recipes mix.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ HOSTS = ("https://modelslab.com", "https://stablediffusionapi.com")
 
 @dataclass(frozen=True)
 class Told:
-    """One order: the weights of pictures a, b, c (rows are variants), and what else differs from the usual recipe."""
+    """One order: the weights of pictures a, b, c (one row per variant), and what else differs from the usual recipe."""
 
     name: str
     endpoint: str
@@ -92,7 +92,7 @@ UNFINISHED = {
 
 
 def pictures(folder: Path, size: tuple[int, int] = (96, 64)) -> list[Picture]:
-    """The pictures a, b and c as Load Image and Image Mix make them."""
+    """Return the pictures a, b and c as Load Image and Image Mix make them."""
     made = []
     for name in "abc":
         with Image.open(folder / f"{name}.png") as file:
@@ -102,7 +102,7 @@ def pictures(folder: Path, size: tuple[int, int] = (96, 64)) -> list[Picture]:
 
 
 def order(told: Told, given: list[Picture]) -> Order:
-    """What the node would ask the engine for."""
+    """Return the order that the node would give the engine."""
     count = len(told.weights[0]) - len(told.also)
     ingredients = [Ingredient("image", one) for one in given[:count]]
     ingredients += [Ingredient(kind, text) for kind, text in told.also]  # type: ignore[arg-type]
@@ -112,12 +112,12 @@ def order(told: Told, given: list[Picture]) -> Order:
 
 
 def settings() -> Settings:
-    """The profiles that the fixture was made with."""
+    """Return the profiles that the fixture was made with."""
     return parse_settings(SETTINGS)
 
 
 def engine(folder: Path, transport: Callable[[Call], Reply], key: str = KEY) -> Engine:
-    """An engine on the journal and the results in `folder`."""
+    """Return an engine on the journal and the results in `folder`."""
     known = settings()
     return Engine(
         known,
@@ -135,5 +135,5 @@ def engine(folder: Path, transport: Callable[[Call], Reply], key: str = KEY) -> 
 
 
 def images_checked(data: bytes) -> None:
-    """Raises ImageError on what is not a picture."""
+    """Raise ImageError if `data` is not a picture."""
     images.decode(data)

@@ -1,4 +1,4 @@
-"""Which process still lives: each holds a lock on a file of its own, which the system lets go when it dies."""
+"""Which processes are still alive: each one holds a lock on its own file, which the system frees when it dies."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 _STARTS = 5
-"""So many names a process tries, since another one may sweep its file before it holds the lock."""
+"""How many names a process tries: another process may delete its file before it holds the lock."""
 
 
-class Ownership:
-    """This process's name among those that share `folder`, and the lock that shows it lives.
+class ProcessLock:
+    """This process's name among those that share `folder`, and the lock that shows that it is alive.
 
-    Making one sweeps the files of processes that are shown dead. On a file system without locks nobody is ever shown
-    dead, and leases expire by time alone. Raises OSError if the folder cannot be written.
+    Creating one deletes the files of dead processes. On a file system without locks no process is ever found dead, and
+    leases only expire by time. Raise OSError if the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,12 +29,12 @@ class Ownership:
             self.is_dead(path.stem)
 
     def close(self) -> None:
-        """Let go, so that others see this process as gone."""
+        """Release the lock, so that other processes see that this one is gone."""
         os.close(self._handle)
         self._remove(self.name)
 
     def is_dead(self, name: str) -> bool:
-        """Whether the process called `name` is shown to be gone; its file goes too. False if that cannot be told."""
+        """Return whether the process called `name` is certainly gone, and delete its file if so."""
         if name == self.name or not _NAME.fullmatch(name):
             return False
         try:
@@ -46,15 +46,17 @@ class Ownership:
         try:
             dead = _try_lock(handle)
             if dead:
-                self._remove(name)  # while the lock is held: a process that is only starting must see that it is gone
+                self._remove(
+                    name
+                )  # while the lock is held: a process that is just starting must see that its file is gone
         finally:
             os.close(handle)
         if dead:
-            self._remove(name)  # for Windows, which removes no file that is open, and so none of a living process
+            self._remove(name)  # for Windows, which does not remove an open file, and so never one of a live process
         return dead
 
     def _started(self, tries: int) -> tuple[str, int]:
-        """A name with its file, and a handle that holds the lock unless the file system has none."""
+        """Return a name whose file exists, and a handle that holds its lock if the file system has locks."""
         name = uuid.uuid4().hex
         handle = os.open(self._path(name), os.O_RDWR | os.O_CREAT, 0o600)
         if (_try_lock(handle) and self._path(name).exists()) or tries == 1:
@@ -72,7 +74,7 @@ class Ownership:
 
 
 def _try_lock(handle: int) -> bool:
-    """Whether the lock was free and is now held. False if the file system has none."""
+    """Return whether the lock was free and is now held; False on a file system without locks."""
     try:
         if os.name == "nt":
             msvcrt = importlib.import_module("msvcrt")

@@ -1,4 +1,4 @@
-"""The threads of one run: some work on its jobs, one keeps its claims alive."""
+"""The threads of one run: workers that carry out its jobs, and one thread that renews its leases."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..store.slots import LEASE
 from ..timing import Stopped
 from .context import RunContext
 from .job import JobRun
-from .kept import Images
 from .plan import PlannedJob
 from .progress import RunState
+from .stored_pictures import Images
 
-LOOK = 0.1
-"""Seconds between two looks at whether the person interrupted."""
+POLL = 0.1
+"""Seconds between two checks whether the user interrupted the run."""
 
 
-class Crew:
-    """Works on `jobs` in daemon threads, until all have ended or the run is interrupted."""
+class Workers:
+    """Daemon threads that carry out `jobs`, until all have ended or the run is interrupted."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class Crew:
         self._jobs = iter(jobs)
         self._count = len(jobs)
         self._lock = threading.Lock()
-        self._working = 0
+        self._active = 0
         self._images: dict[str, Images] = {}
 
-    def work(self, most: int) -> dict[str, Images]:
-        """The images of the jobs that gave any, by identity, made by at most `most` threads.
+    def run(self, most: int) -> dict[str, Images]:
+        """Carry out the jobs with at most `most` threads. Return the images by identity, for jobs that gave any.
 
-        Raises RunInterrupted within LOOK of an interrupt; the threads then end by themselves.
+        Raise RunInterrupted at most POLL seconds after an interrupt; the threads then end by themselves.
         """
         workers = [
             threading.Thread(target=self._work, name="image mixer job", daemon=True)
@@ -53,11 +53,11 @@ class Crew:
         try:
             for worker in workers:
                 worker.start()
-            threading.Thread(target=self._keep, args=(workers,), name="image mixer lease", daemon=True).start()
+            threading.Thread(target=self._renew, args=(workers,), name="image mixer lease", daemon=True).start()
             self._watch(workers)
         except RunInterrupted:
             raise
-        except BaseException:  # Ctrl-C, or no thread is left: nothing more is begun
+        except BaseException:  # Ctrl-C, or no thread could be started: no new job is sent
             self._state.stopped = True
             if not any(worker.is_alive() for worker in workers):
                 self._end()
@@ -67,29 +67,29 @@ class Crew:
     def _watch(self, workers: list[threading.Thread]) -> None:
         for worker in workers:
             while worker.is_alive():
-                if self._state.interrupt():
+                if self._state.check_interrupt():
                     raise RunInterrupted(self._state.farewell())
-                worker.join(LOOK)
+                worker.join(POLL)
 
     def _work(self) -> None:
         with self._lock:
-            self._working += 1
+            self._active += 1
         try:
-            self._work_on_jobs()
+            self._carry_out_jobs()
         finally:
             with self._lock:
-                self._working -= 1
-                last = not self._working
+                self._active -= 1
+                last = not self._active
             if last:
                 self._end()
 
-    def _work_on_jobs(self) -> None:
+    def _carry_out_jobs(self) -> None:
         while True:
             with self._lock:
                 job = next(self._jobs, None)
             if job is None:
                 return
-            runner = JobRun(self._context, job, partial(self._state.tell, job.identity))
+            runner = JobRun(self._context, job, partial(self._state.show_step, job.identity))
             try:
                 self._images[job.identity] = runner.images()
                 self._state.finished(job.identity, runner.reused)
@@ -100,18 +100,19 @@ class Crew:
             except BaseException as error:
                 self._state.ended(job.identity, error)
 
-    def _keep(self, workers: list[threading.Thread]) -> None:
-        """Renew the run's leases while one of its threads lives, also after an interrupt."""
+    def _renew(self, workers: list[threading.Thread]) -> None:
+        """Renew the run's leases while one of its threads is alive, also after an interrupt."""
         last = self._clock()
         while any(worker.is_alive() for worker in workers):
-            self._sleep(LOOK)
+            self._sleep(POLL)
             if self._clock() - last > LEASE / 4:
                 last = self._clock()
-                with contextlib.suppress(StoreError):  # the next step of a job meets the same, and says so
+                with contextlib.suppress(StoreError):  # the next step of a job meets the same error and reports it
                     self._context.journal.renew([self._context.owner])
 
     def _end(self) -> None:
-        """The run is over: its plans are forgotten, and its claims hold no longer."""
+        """Delete what the run planned and did not send, and end its claims."""
+        claims = self._context.journal.claims
         with contextlib.suppress(StoreError):
-            self._context.journal.release_plans(self._context.owner)
-        self._context.journal.end_owner(self._context.owner)
+            claims.release_plans(self._context.owner)
+        claims.end_owner(self._context.owner)

@@ -1,4 +1,4 @@
-"""A second stand-in of the service, written from its documents alone: a Transport that answers without a network."""
+"""A second stand-in for the service, written from its documents alone: a Transport that answers without a network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Hook = Callable[..., "Reply | None"]
 
 
 def told(value: Any, status: int = 200) -> Reply:
-    """An answer in JSON."""
+    """Return an answer in JSON."""
     return Reply(status, {}, json.dumps(value).encode())
 
 
@@ -37,7 +37,7 @@ FAILED = told({"status": "failed", "message": "Something went wrong"})
 
 
 def png(fields: Fields, sample: int = 0) -> bytes:
-    """The picture that a request's sample becomes: another one for every seed, prompt, steps and weights."""
+    """Return the picture of a request's sample: a different one for each seed, prompt, steps and weights."""
     said = [int(fields["seed"]) + sample, *(fields[name] for name in PLAIN)]
     file = io.BytesIO()
     Image.new("RGB", (8, 8), tuple(hashlib.sha256(json.dumps(said).encode()).digest()[:3])).save(file, "PNG")
@@ -45,23 +45,23 @@ def png(fields: Fields, sample: int = 0) -> bytes:
 
 
 def full_meta(job: Fields) -> Fields:
-    """The echo of a job that tells everything."""
+    """Return a complete echo of a job."""
     names = ("seed", "prompt", "init_image", "init_image_weights", "steps", "guidance_scale", "negative_prompt")
     return {name: job["fields"].get(name) for name in names}
 
 
 def plain_meta(job: Fields) -> Fields:
-    """The echo of a service that knows no weights, as today's page of v6."""
+    """Return the echo of a service without weights, as on today's page of v6."""
     return {name: job["fields"].get(name) for name in ("seed", "prompt", "init_image", "steps")}
 
 
 def no_meta(job: Fields) -> Fields:
-    """No echo."""
+    """Return no echo."""
     return {}
 
 
 def page_of(rows: list[Fields], body: Fields) -> Reply:
-    """A page of the account's list."""
+    """Return a page of the account's list."""
     per, page = int(body["per_page"]), int(body["page"])
     return told(
         {
@@ -72,8 +72,8 @@ def page_of(rows: list[Fields], body: Fields) -> Reply:
     )
 
 
-class Desk:
-    """The service. `mix(fields)`, `fetch(id, body)`, `listing(rows, body)` and `links(job)` may answer in its place."""
+class ScriptedService:
+    """The service. Tests replace `mix(fields)`, `fetch(id, body)`, `listing(rows, body)` and `links(job)`."""
 
     def __init__(self) -> None:
         self.jobs: dict[int, Fields] = {}
@@ -88,19 +88,19 @@ class Desk:
         self._lock = threading.Lock()
 
     def take(self, fields: Fields) -> int:
-        """Take a job, which is paid for; give its id."""
+        """Accept a job, which is then paid for. Return its id."""
         with self._lock:
             job = 1000 + self.step * (len(self.jobs) + 1)
             self.jobs[job] = {"id": job, "fields": fields}
             return job
 
     def take_and_break(self, fields: Fields) -> Reply:
-        """A job that is taken, and whose answer says nothing."""
+        """Accept a job, and answer something that tells nothing."""
         self.take(fields)
         return BROKEN
 
     def hold(self, job: int, sample: int, name: str) -> str:
-        """Serve a picture of a job under a file name; give its address."""
+        """Serve a picture of a job under a file name. Return its URL."""
         self.pictures[f"{BASE}/{name}"] = png(self.jobs[job]["fields"], sample)
         return f"{BASE}/{name}"
 
@@ -108,7 +108,7 @@ class Desk:
         return [self.hold(job["id"], i, f"{job['id']}-{i}.png") for i in range(int(job["fields"]["samples"]))]
 
     def success(self, job: int) -> Reply:
-        """The answer of a job that is done."""
+        """Return the answer about a job that is done."""
         made = self.jobs[job]
         return told({"status": "success", "id": job, "output": self.links(made), "meta": self.meta(made)})
 
@@ -134,54 +134,54 @@ class Desk:
 
 
 class Scene(harness.Clocks):
-    """An engine at a desk, both with clocks that run PACE times as fast."""
+    """An engine and a scripted service, with clocks that run PACE times as fast as the world."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(PACE)
-        self.folder, self.desk = folder, Desk()
+        self.folder, self.service = folder, ScriptedService()
         self.key, self.results = harness.KEY, 2_000_000_000
         self.endpoint: Fields = {"timeouts": TIMES}
 
     def engine(self) -> Engine:
         settings = replace(harness.endpoints(BASE, **self.endpoint), results_bytes=self.results)
-        return harness.engine(BASE, self.folder, settings, self.key, transport=self.desk, **self.given())
+        return harness.engine(BASE, self.folder, settings, self.key, transport=self.service, **self.given())
 
     def run(self, order: Order) -> Outcome:
         return self.engine().run(order)
 
     def tried(self, order: Order) -> Outcome | Exception:
-        """The outcome, or what was raised."""
+        """Return the outcome, or what was raised."""
         try:
             return self.run(order)
         except Exception as error:
             return error
 
     def lost(self, seed: int, listed: bool = True) -> int:
-        """Pay for a job whose answer is lost; unless `listed`, the account's list lags behind it. Give its id."""
-        self.desk.mix = self.desk.take_and_break
-        meta, self.desk.meta = self.desk.meta, no_meta
-        before = set(self.desk.jobs)
-        listing, self.desk.listing = (
-            self.desk.listing,
+        """Pay for a job whose answer is lost; unless `listed`, it is not in the account's list yet. Return its id."""
+        self.service.mix = self.service.take_and_break
+        meta, self.service.meta = self.service.meta, no_meta
+        before = set(self.service.jobs)
+        listing, self.service.listing = (
+            self.service.listing,
             lambda rows, body: page_of([row for row in rows if row["id"] in before or listed], body),
         )
         assert isinstance(self.tried(order(seed)), Exception)
-        self.desk.mix, self.desk.meta, self.desk.listing = lambda fields: None, meta, listing
-        return next(job for job in self.desk.jobs if job not in before)
+        self.service.mix, self.service.meta, self.service.listing = lambda fields: None, meta, listing
+        return next(job for job in self.service.jobs if job not in before)
 
     def hide(self, *jobs: int) -> None:
-        """The list lags behind these jobs."""
-        self.desk.listing = lambda rows, body: page_of([row for row in rows if row["id"] not in jobs], body)
+        """Make a list that does not show these jobs yet."""
+        self.service.listing = lambda rows, body: page_of([row for row in rows if row["id"] not in jobs], body)
 
     def paid_by(self, order: Order) -> int:
-        """How many jobs running `order` pays for, however it ends."""
-        before = len(self.desk.jobs)
+        """Run `order`; return how many jobs it paid for, however it ends."""
+        before = len(self.service.jobs)
         self.tried(order)
-        return len(self.desk.jobs) - before
+        return len(self.service.jobs) - before
 
 
 def order(seed: int, endpoint: str = "v6", **more: Any) -> Order:
-    """An order in a run of its own."""
+    """Return an order in a run of its own."""
     recipe = {name: more.pop(name) for name in ("samples", "weights") if name in more}
     more.setdefault("run", str(seed))
     return harness.order(harness.recipe(seed=seed, **recipe), endpoint, **more)
