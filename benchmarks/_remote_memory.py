@@ -1,4 +1,4 @@
-"""How far remote jobs grow a real ComfyUI server at their peak."""
+"""Measures how much the memory of a real ComfyUI server grows at the peak of remote jobs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ jobs_in_flight = {in_flight}
 
 
 def peak_per_picture(base: Path, variants: int, samples: int) -> float:
-    """MB that a server grows by at its peak, a picture, while it makes and saves `variants` x `samples` in one prompt.
+    """Return the MB per picture that a server grows by while it makes and saves `variants` x `samples` in one prompt.
 
-    The prompt is the server's first, so what ComfyUI loads for it counts too. The pictures mix two photographs: their
-    files are as large as the service's.
+    The prompt is the server's first, so what ComfyUI loads for it counts too. The pictures mix two photographs, so that
+    their files are as large as the service's.
     """
     from image_mixer.tests.support.live import PHOTOGRAPHS, Live, graph, prepared
     from image_mixer.tests.support.remote_scene import remote_graph
@@ -69,16 +69,16 @@ def peak_per_picture(base: Path, variants: int, samples: int) -> float:
 
 
 def control(address: str, **manners: Any) -> dict[str, Any]:
-    """Sets manners of the stand-in at `address`; gives what it remembers."""
+    """Change the behaviour of the stand-in at `address`. Return its record."""
     request = urllib.request.Request(f"{address}/control/manners", json.dumps(manners).encode())
     with urllib.request.urlopen(request, timeout=10) as answer:
         return dict(json.load(answer))
 
 
 def growth(process_id: int, work: Callable[[], None]) -> float:
-    """Bytes by which a process's resident memory, at its highest during `work`, is above what it was before.
+    """Return the bytes by which a process's resident memory rises at most during `work`.
 
-    Linux tells the highest exactly (VmHWM, proc(5)); elsewhere it is looked at every 10 ms.
+    Linux records the highest value exactly (VmHWM, proc(5)); elsewhere it is read every 10 ms.
     """
     import psutil
 

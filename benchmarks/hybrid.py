@@ -1,41 +1,41 @@
-"""Both engines side by side on one recipe, against each alone: `python benchmarks/hybrid.py`.
+"""bench hybrid: both engines side by side on one recipe, compared to each alone.
 
-Micro models on one thread of a ComfyUI; the stand-in of the service in a process of its own. The remote job is made to
-take as long as the local one, where the slower one hides least of the other. The last line is one JSON object.
+Micro models on one thread of a ComfyUI; the stand-in of the service runs in a process of its own. The remote job takes
+as long as the local one: then the slower engine hides the least of the other's time.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import statistics
 import sys
 import tempfile
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import _measure
 
-ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 5.0
-"""What one engine alone should take, about."""
-
-TRIAL_STEPS, MOST_STEPS = 8, 50
-SIDE = 256
-REPETITIONS = 8
+SIDE = 256  # the smallest that the service takes
 WAYS = ("local", "remote", "both")
 
 
-def alias() -> None:
-    """Makes the pack importable as `image_mixer`, as the tests do."""
-    spec = importlib.util.spec_from_file_location("alias", ROOT / "tests" / "conftest.py")
-    assert spec is not None and spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. One engine alone takes about `seconds`, found by a trial."""
+
+    seconds: float = 5.0
+    trial_steps: int = 8
+    most_steps: int = 50
+    repetitions: int = 8
+
+
+QUICK = Sizes(seconds=0.1, trial_steps=1, most_steps=1, repetitions=2)
 
 
 def prompt(way: str, seed: int, steps: int) -> dict[str, Any]:
-    """The graph of one engine, or of both on the same recipe, each with its own Save Mix."""
+    """Return the graph of one engine, or of both on the same recipe, each with its own Save Mix."""
     from image_mixer.tests.support.live import local_graph
     from image_mixer.tests.support.remote_scene import remote_graph
 
@@ -57,7 +57,7 @@ def prompt(way: str, seed: int, steps: int) -> dict[str, Any]:
 
 
 def seconds(live: Any, graph: dict[str, Any]) -> float:
-    """From the start of a prompt to its success, by the server's own clock."""
+    """Return the seconds from the start of a prompt to its success, by the server's own clock."""
     entry = live.run(graph)
     at = {kind: body["timestamp"] for kind, body in entry["status"]["messages"]}
     if "execution_success" not in at:
@@ -66,34 +66,38 @@ def seconds(live: Any, graph: dict[str, Any]) -> float:
 
 
 def take(address: str, each: float) -> None:
-    """Tells the stand-in how many seconds a job takes."""
+    """Set how many seconds a job takes in the stand-in."""
     body = json.dumps({"took": [each], "queue_limit": 20}).encode()
     urllib.request.urlopen(
         urllib.request.Request(f"{address}/control/manners", body, method="POST"), timeout=10
     ).close()
 
 
-def measured(live: Any, address: str) -> dict[str, list[float]]:
-    """Seconds of each way, a value a repetition; the order of the ways goes round."""
-    seconds(live, prompt("local", 1, 1))  # loads the models
-    trial = seconds(live, prompt("local", 2, TRIAL_STEPS)) / TRIAL_STEPS
-    steps = max(TRIAL_STEPS, min(MOST_STEPS, round(SECONDS / trial)))
-    alone = [seconds(live, prompt("local", 3 + n, steps)) for n in range(2)]
+def measured(live: Any, address: str, sizes: Sizes) -> dict[str, list[float]]:
+    """Measure the seconds of each way, one value per repetition; the order of the ways rotates."""
+
+    def took_by(way: str, seed: int, steps: int) -> float:
+        return seconds(live, prompt(way, seed, steps))
+
+    took_by("local", 1, 1)  # loads the models
+    trial = took_by("local", 2, sizes.trial_steps) / sizes.trial_steps
+    steps = max(sizes.trial_steps, min(sizes.most_steps, round(sizes.seconds / trial)))
+    alone = [took_by("local", 3 + n, steps) for n in range(2)]
     take(address, statistics.fmean(alone))
     print(f"{steps} steps, a remote job of {statistics.fmean(alone):.2f} s")
-    seconds(live, prompt("remote", 10, steps))  # uploads the pictures
+    took_by("remote", 10, steps)  # uploads the pictures
     took: dict[str, list[float]] = {way: [] for way in WAYS}
-    for turn in range(REPETITIONS):
+    for turn in range(sizes.repetitions):
         for at in range(len(WAYS)):
             number = (turn + at) % len(WAYS)
-            took[WAYS[number]].append(seconds(live, prompt(WAYS[number], 1000 * (number + 1) + turn, steps)))
+            took[WAYS[number]].append(took_by(WAYS[number], 1000 * (number + 1) + turn, steps))
         print(", ".join(f"{way} {took[way][-1]:.2f} s" for way in WAYS))
     return took
 
 
-def main() -> None:
-    """Measures, and prints."""
-    alias()
+def main(quick: bool) -> None:
+    """Measure, and print the figures."""
+    _measure.importable()
     from image_mixer.tests.support.live import Live, prepared
     from image_mixer.tools.comfy_tool.server import standin
     from image_mixer.tools.comfy_tool.server.server import Server
@@ -103,7 +107,7 @@ def main() -> None:
         standin.write_profiles(base, {"modelslab v6": f"{address}/api/v6"})
         env = {**standin.ENVIRONMENT, "OMP_NUM_THREADS": "1"}
         with Server(base=base, env=env) as server:
-            took = measured(Live(server), address)
+            took = measured(Live(server), address, QUICK if quick else Sizes())
     slower = max(("local", "remote"), key=lambda way: statistics.median(took[way]))
     ratios = [both / alone for both, alone in zip(took["both"], took[slower], strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
@@ -114,8 +118,8 @@ def main() -> None:
     }
     for way in WAYS:
         figures[f"{way}_s"] = _measure.figure(statistics.median(took[way]), None, "s")
-    _measure.report(figures)
+    _measure.report(figures, quick)
 
 
 if __name__ == "__main__":
-    main()
+    main(_measure.options(__doc__).quick)

@@ -1,32 +1,47 @@
-"""bench methods: what each method adds to a forward of the plain model: operations, time, memory, encodes, stalls.
+"""bench methods: what IP-Adapter adds to a forward of the plain model: operations, time, memory, encodes, stalls.
 
 Micro models in the real layouts of SD1.5 (32 channels) and SDXL (64), on the CPU and one thread, at latents of 128 x 128
 for time. Operations are those that reach a device, views included, in one guided forward of ComfyUI's sampling.
-`bench methods` measures all; `python methods.py time sd15 4` prints one part of the long one alone, `quick` all but it.
+`bench methods` measures all; `python methods.py time sd15 4` only the time of one layout with so many pictures.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import _measure
 from _measure import figure
 
-ROUNDS = 10
-LATENT = 128
 SMALL = 8
-PEAK_LATENT = 64
-COUNTS = (1, 2, 4)
 TOWER_WIDTH = 768
 STALLS = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero")
-"""Operations for whose result the program waits."""
+"""Operations whose result the program waits for."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured: latent sides, numbers of pictures, rounds of timing.
+
+    With `one_process`, one process measures the memory of all cases; the later ones hide in the first one's peak.
+    """
+
+    rounds: int = 10
+    latent: int = 128
+    peak_latent: int = 64
+    counts: tuple[int, ...] = (1, 2, 4)
+    one_process: bool = False
+
+
+QUICK = Sizes(rounds=2, latent=SMALL, peak_latent=SMALL, counts=(1,), one_process=True)
 
 
 class Scene:
@@ -53,20 +68,20 @@ class Scene:
 
     @property
     def plain(self) -> tuple[Any, Any, Any]:
-        """(model, positive, negative) without a mix."""
+        """Return (model, positive, negative) without a mix."""
         return self.model, self.text, self.text
 
     def mixed(
         self, weights: tuple[float, ...], combine: str, first: int = 0, before: Any = None
     ) -> tuple[Any, Any, Any]:
-        """(model, positive, negative) with a mix of so many pictures, applied to `before` or to the plain model."""
+        """Return (model, positive, negative) with a mix of one picture per weight, applied to `before` or to the plain model."""
         import torch
         from image_mixer.local import engine
-        from image_mixer.mixing import images
+        from image_mixer.mixing.images import picture
         from image_mixer.mixing.mix import Ingredient, Mix
 
         pictures = tuple(
-            Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))))
+            Ingredient("image", picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))))
             for i in range(first, first + len(weights))
         )
         embeddings = engine.embed_all(Mix(pictures, (weights,)), engine.Encoders(self.tower))
@@ -78,14 +93,14 @@ class Scene:
 
 
 def weights_of(count: int) -> tuple[float, ...]:
-    """So many weights, no two alike."""
+    """Return so many weights, no two alike."""
     return tuple(1.0 - i / 8 for i in range(count))
 
 
 def forward_of(
     conditioned: tuple[Any, Any, Any], side: int, guidance: float, channels: int = 4, noisiest: float = 5.0
 ) -> Callable[[Callable[[Any], Any]], None]:
-    """A run of one step of ComfyUI's sampling. What it gives is called with a function that runs the step handed to it."""
+    """Return a run of one step of ComfyUI's sampling. Call it with a function that gets the step and runs it."""
     import comfy.samplers
     import torch
 
@@ -108,12 +123,12 @@ def forward_of(
 
 
 def operations(conditioned: tuple[Any, Any, Any]) -> Counter[str]:
-    """What one guided step asks of the device, by the operation's name."""
+    """Count the operations of one guided step on the device, by name."""
     return operations_of(forward_of(conditioned, SMALL, 3.0))
 
 
 def operations_of(run: Callable[[Callable[[Any], Any]], None]) -> Counter[str]:
-    """What the step of `forward_of` asks of the device, by the operation's name."""
+    """Count the operations of a run by `forward_of` on the device, by name."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -132,35 +147,35 @@ def operations_of(run: Callable[[Callable[[Any], Any]], None]) -> Counter[str]:
     return counted
 
 
-def ip_operations(layout: str, aim: int) -> dict[str, Any]:
-    """Operations that the method adds, and those of them that stall the program."""
+def ip_operations(layout: str, aim: int, sizes: Sizes) -> dict[str, Any]:
+    """Count the operations that the method adds, and those of them that stall the program."""
     scene = Scene(layout)
     plain = operations(scene.plain)
     added, stalls = {}, 0
     for combine in ("shared", "sum"):
-        for count in COUNTS:
+        for count in sizes.counts:
             found = operations(scene.mixed(weights_of(count), combine))
             added[combine, count] = found.total() - plain.total()
             stalls = max(stalls, sum(found[name] - plain[name] for name in STALLS))
     chained = scene.plain
-    for number in range(COUNTS[-1]):
+    for number in range(sizes.counts[-1]):
         chained = scene.mixed((1.0,), "sum", number, chained)
     figures = {
         f"plain_ops_{layout}": figure(plain.total(), None, "operations"),
-        f"ip_ops_{layout}": figure(max(added["shared", count] for count in COUNTS), f"<= {aim}", "operations"),
-        f"ip_stalls_{layout}": figure(stalls, "= 0", "a step"),
+        f"ip_ops_{layout}": figure(max(added["shared", count] for count in sizes.counts), f"<= {aim}", "operations"),
+        f"ip_stalls_{layout}": figure(stalls, "= 0", "per step"),
     }
     for (combine, count), value in added.items():
         figures[f"ip_ops_{layout}_{combine}_{count}"] = figure(value, None, "operations")
     total = operations(chained).total() - plain.total()
-    figures[f"ip_ops_{layout}_chained_{COUNTS[-1]}"] = figure(total, None, "operations")
+    figures[f"ip_ops_{layout}_chained_{sizes.counts[-1]}"] = figure(total, None, "operations")
     return figures
 
 
-def seconds_of(runs: dict[str, Callable[[Callable[[Any], Any]], None]]) -> dict[str, list[float]]:
-    """Processor time of the steps of runs by `forward_of`: each once a round, in turned order, behind a round that warms up."""
+def seconds_of(runs: dict[str, Callable[[Callable[[Any], Any]], None]], rounds: int) -> dict[str, list[float]]:
+    """Measure the processor time of runs by `forward_of`: each once per round, in alternating order, after a warm-up round."""
     spent: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for name in list(runs)[:: 1 if number % 2 else -1]:
 
             def timed(step: Callable[[], Any], name: str = name) -> Any:
@@ -173,16 +188,16 @@ def seconds_of(runs: dict[str, Callable[[Callable[[Any], Any]], None]]) -> dict[
 
 
 def ratio_of(spent: list[float], base: list[float]) -> tuple[float, float]:
-    """(median, distance between the quartiles) of the ratios of two rows of seconds, round by round."""
+    """Return (median, distance between the quartiles) of the ratios of two lists of seconds, round by round."""
     low, middle, high = statistics.quantiles([one / other for one, other in zip(spent, base, strict=True)], n=4)
     return middle, high - low
 
 
-def ip_time(layout: str, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """Processor time of a step with so many pictures over the plain model's: each case once a round, in turned order."""
+def ip_time(layout: str, sizes: Sizes) -> dict[str, Any]:
+    """Compare the processor time of a step with so many pictures to the plain model's."""
     scene = Scene(layout)
-    cases = {"plain": scene.plain} | {f"{n}": scene.mixed(weights_of(n), "shared") for n in counts}
-    spent = seconds_of({name: forward_of(case, LATENT, 1.0) for name, case in cases.items()})
+    cases = {"plain": scene.plain} | {f"{n}": scene.mixed(weights_of(n), "shared") for n in sizes.counts}
+    spent = seconds_of({name: forward_of(case, sizes.latent, 1.0) for name, case in cases.items()}, sizes.rounds)
     figures = {}
     for name in list(cases)[1:]:
         middle, spread = ratio_of(spent[name], spent["plain"])
@@ -192,14 +207,14 @@ def ip_time(layout: str, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
     return figures
 
 
-def worst(figures: dict[str, Any]) -> dict[str, Any]:
-    """The aim: the worst of 1, 2 and 4 pictures in both layouts."""
-    ratios = [figures[f"ip_time_{layout}_{count}"]["value"] for layout in ("sd15", "sdxl") for count in COUNTS]
+def worst(figures: dict[str, Any], sizes: Sizes) -> dict[str, Any]:
+    """Return the worst ratio of 1, 2 and 4 pictures in both layouts, which has the aim."""
+    ratios = [figures[f"ip_time_{layout}_{count}"]["value"] for layout in ("sd15", "sdxl") for count in sizes.counts]
     return {"ip_time_ratio": figure(max(ratios), "<= 1.03", "ratio")}
 
 
 def encodes() -> dict[str, Any]:
-    """How often tower or adapter run when nothing but weights has changed."""
+    """Count how often the vision encoder or the adapter runs when only weights have changed."""
     import comfy.clip_vision
     from image_mixer.local import ip_adapter_file
 
@@ -217,51 +232,57 @@ def encodes() -> dict[str, Any]:
     return {"encodes_on_weight_change": figure(calls.total(), "= 0", "runs")}
 
 
-def memory() -> dict[str, Any]:
-    """Peak memory that a guided step at 512 x 512 adds to the process, over the plain model's; a process each."""
-    peaks = {}
-    for name in ("plain", *map(str, COUNTS)):
-        done = subprocess.run([sys.executable, __file__, "peak", name], capture_output=True, text=True, check=False)
+def memory(sizes: Sizes) -> dict[str, Any]:
+    """Compare the peak memory of a guided step at 512 x 512 to the plain model's, each in a process of its own."""
+    names = ["plain", *map(str, sizes.counts)]
+    peaks: dict[str, float] = {}
+    for group in [names] if sizes.one_process else [[name] for name in names]:
+        command = [sys.executable, __file__, "peak", str(sizes.peak_latent), *group]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
-        peaks[name] = float(done.stdout.split("peak ")[-1])
-    figures = {f"ip_peak_ratio_{count}": figure(peaks[str(count)] / peaks["plain"], None, "ratio") for count in COUNTS}
+        peaks |= zip(group, json.loads(done.stdout.splitlines()[-1]), strict=True)
+    figures = {
+        f"ip_peak_ratio_{count}": figure(peaks[str(count)] / peaks["plain"], None, "ratio") for count in sizes.counts
+    }
     return {"plain_peak_mb": figure(peaks["plain"] / 2**20, None, "MB"), **figures}
 
 
-def peak_of(name: str) -> float:
-    """Bytes that a step of the plain model, or with so many pictures, adds at its peak."""
+def peak_of(name: str, latent: int) -> float:
+    """Return the bytes that a step of the plain model ("plain"), or with so many pictures, adds at its peak."""
     import psutil
-
-    import local
 
     scene = Scene("sd15")
     conditioned = scene.plain if name == "plain" else scene.mixed(weights_of(int(name)), "shared")
     forward_of(conditioned, SMALL, 3.0)(lambda step: step())
     before = psutil.Process().memory_info().rss
-    forward_of(conditioned, PEAK_LATENT, 3.0)(lambda step: step())
-    return float(local._peak_rss() - before)
+    forward_of(conditioned, latent, 3.0)(lambda step: step())
+    return max(1.0, _measure.peak_memory() - before)
 
 
-def main(arguments: list[str]) -> None:
-    """Measure everything, or what is named."""
+def main(part: list[str], sizes: Sizes, quick: bool) -> None:
+    """Measure everything, or the named part: ["peak", latent, name, ...] or ["time", layout, count, ...]."""
     import torch
 
     with torch.inference_mode():
-        if arguments[:1] == ["peak"]:
-            print("peak", peak_of(arguments[1]))
+        if part[:1] == ["peak"]:
+            print(json.dumps([peak_of(name, int(part[1])) for name in part[2:]]))
             return
-        if arguments[:1] == ["time"]:
-            _measure.report(ip_time(arguments[1], tuple(map(int, arguments[2:])) or COUNTS))
+        if part[:1] == ["time"]:
+            _measure.report(ip_time(part[1], replace(sizes, counts=tuple(map(int, part[2:])) or sizes.counts)), quick)
             return
-        figures = {**ip_operations("sd15", 112), **ip_operations("sdxl", 490), **encodes(), **memory()}
-        if arguments[:1] != ["quick"]:
-            figures |= {**ip_time("sd15"), **ip_time("sdxl")}
-            figures |= worst(figures)
-    _measure.report(figures)
+        figures = {
+            **ip_operations("sd15", 112, sizes),
+            **ip_operations("sdxl", 490, sizes),
+            **encodes(),
+            **memory(sizes),
+        }
+        figures |= {**ip_time("sd15", sizes), **ip_time("sdxl", sizes)}
+    _measure.report(figures | worst(figures, sizes), quick)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
+    asked = _measure.options(__doc__, "part")
     _measure.in_comfyui()
-    main(sys.argv[1:])
+    main(asked.part, QUICK if asked.quick else Sizes(), asked.quick)

@@ -1,13 +1,7 @@
-"""Figures of the remote engine against the stand-in of the service: `python benchmarks/remote.py`.
-
-The last line is one JSON object: figure to value, aim and unit. All traffic stays on this machine. With --quick every
-figure is measured at its smallest size: that shows whether the benchmark works, so no figure has an aim.
-"""
+"""bench remote: figures of the remote engine, measured with the stand-in of the service. All traffic stays on this machine."""
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
 import itertools
 import json
 import statistics
@@ -21,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import _measure
 import _remote_memory
-
-ROOT = Path(__file__).resolve().parent.parent
+from _measure import figure
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured. `jobs` are generations, in seconds, each polled with every one of `eta_factors`.
+    """How much is measured. `jobs` are generations in seconds, each polled with every one of `eta_factors`.
 
     `scheduled` jobs of `scheduled_seconds` run with `in_flight` at once; `pairs` of samplings of `beside_seconds` run
     with and without `beside_jobs`; a finished graph runs `reuses` times; memory takes `variants` x `samples` jobs.
-    `servers` ComfyUI servers run at once, and of several each disturbs the others' figures.
+    `servers` ComfyUI servers run at once; several disturb each other's figures.
     """
 
     jobs: tuple[float, ...] = (4.0, 5.5, 7.0, 8.5)
@@ -69,15 +63,8 @@ QUICK = Sizes(
 )
 
 
-def alias() -> None:
-    """Makes the pack importable as `image_mixer`, as the tests do."""
-    spec = importlib.util.spec_from_file_location("alias", ROOT / "tests" / "conftest.py")
-    assert spec is not None and spec.loader is not None
-    spec.loader.exec_module(importlib.util.module_from_spec(spec))
-
-
 def side_by_side(works: list[Callable[[], None]]) -> None:
-    """Runs all of `works` at once and waits for them."""
+    """Run all of `works` at once and wait for them."""
     threads = [threading.Thread(target=work) for work in works]
     for thread in threads:
         thread.start()
@@ -86,7 +73,7 @@ def side_by_side(works: list[Callable[[], None]]) -> None:
 
 
 def overhead(folder: Path, sizes: Sizes) -> tuple[float, float]:
-    """(mean seconds beyond the generation, mean calls a job): every length with every error of the eta, once each."""
+    """Return (mean seconds beyond the generation, mean calls per job) for every length with every error of the eta."""
     from image_mixer.remote.endpoints import Timeouts
     from image_mixer.tests.remote import harness
     from image_mixer.tests.standin.app import Service
@@ -112,7 +99,7 @@ def overhead(folder: Path, sizes: Sizes) -> tuple[float, float]:
 
 
 def plain_polling(sizes: Sizes) -> float:
-    """The same mean of a client that asks every `poll_every` seconds, and does all else as well."""
+    """Return the same mean for a client that polls every `poll_every` seconds and does everything else as well."""
     from image_mixer.network.transport import Call, RequestsTransport
     from image_mixer.tests.remote import harness
     from image_mixer.tests.standin.app import Service
@@ -151,7 +138,7 @@ def plain_polling(sizes: Sizes) -> float:
 
 
 def upload_ratio(folder: Path, sizes: Sizes) -> float:
-    """Time to the submit with four pictures, over that with one."""
+    """Return the ratio of the time to the submit with four pictures to that with one."""
     from image_mixer.tests.remote import harness
     from image_mixer.tests.standin.app import Service
     from image_mixer.tests.standin.state import Manners
@@ -168,7 +155,7 @@ def upload_ratio(folder: Path, sizes: Sizes) -> float:
 
 
 def schedule_ratio(folder: Path, sizes: Sizes) -> float:
-    """`scheduled` jobs with `in_flight` allowed at once, over the ideal schedule."""
+    """Return the ratio of the time of `scheduled` jobs, `in_flight` at once, to the ideal schedule."""
     from image_mixer.remote.endpoints import Timeouts
     from image_mixer.tests.remote import harness
     from image_mixer.tests.standin.app import Service
@@ -187,10 +174,10 @@ def schedule_ratio(folder: Path, sizes: Sizes) -> float:
 
 
 def beside_local(folder: Path, sizes: Sizes) -> list[float]:
-    """Seconds of a local node's sampling beside a remote node whose jobs last as long, over those of it alone: a ratio
-    for each of `pairs`, the order turned every time.
+    """Compare a local node's sampling beside a remote node whose jobs last as long to its sampling alone.
 
-    The stand-in is a process of its own, and sampling keeps to one core: on two, the other is for all the rest.
+    Return one ratio of seconds per pair; the order alternates. The stand-in is a process of its own, and sampling uses
+    one core: with two cores, the other one is free for everything else.
     """
     from image_mixer.tests.support.live import Live, prepared, report_of
     from image_mixer.tests.support.remote_scene import beside_a_sampler
@@ -233,9 +220,9 @@ def beside_local(folder: Path, sizes: Sizes) -> list[float]:
 
 
 def reuse(folder: Path, sizes: Sizes) -> float:
-    """Seconds of a finished graph run again in a new server that is up, from its queueing to `execution_success`.
+    """Return the seconds that a finished graph takes in a restarted server, from its queueing to `execution_success`.
 
-    Nothing is sent. What ComfyUI does between prompts, such as its first garbage collection, is not the prompt's.
+    Nothing is sent. Work of ComfyUI between prompts, such as its first garbage collection, does not count.
     """
     from image_mixer.tests.support.remote_scene import remote_graph, scene
 
@@ -253,8 +240,8 @@ def reuse(folder: Path, sizes: Sizes) -> float:
     return statistics.median(took)
 
 
-def measured(folder: Path, sizes: Sizes) -> list[tuple[str, float, str | None, str]]:
-    """(name, value, aim, unit) of every figure."""
+def measured(folder: Path, sizes: Sizes) -> dict[str, dict[str, Any]]:
+    """Measure every figure."""
     ours, calls = overhead(folder, sizes)
     theirs = plain_polling(sizes)
     upload, schedule = upload_ratio(folder, sizes), schedule_ratio(folder, sizes)
@@ -262,37 +249,26 @@ def measured(folder: Path, sizes: Sizes) -> list[tuple[str, float, str | None, s
         ratios, again = pool.submit(beside_local, folder, sizes), pool.submit(reuse, folder, sizes)
         peak = pool.submit(_remote_memory.peak_per_picture, folder / "memory", sizes.variants, sizes.samples)
     low, middle, high = statistics.quantiles(ratios.result(), n=4)
-    return [
-        ("overhead_s", ours, "<= 0.4", "s"),
-        ("calls_per_job", calls, "<= 20", "calls"),
-        ("poll_advantage", theirs / ours, ">= 5", "times"),
-        ("upload4_ratio", upload, "<= 1.5", "times"),
-        ("schedule_ratio", schedule, "<= 1.1", "times"),
-        ("beside_local_ratio", middle, "<= 1.05", "times"),
-        ("beside_local_quartile1", low, None, "times"),
-        ("beside_local_quartile3", high, None, "times"),
-        ("reuse_s", again.result(), "<= 0.5", "s"),
-        ("peak_mb_per_picture", peak.result(), "<= 4.72", "MB"),
-    ]
+    return {
+        "overhead_s": figure(ours, "<= 0.4", "s"),
+        "calls_per_job": figure(calls, "<= 20", "calls"),
+        "poll_advantage": figure(theirs / ours, ">= 5", "times"),
+        "upload4_ratio": figure(upload, "<= 1.5", "times"),
+        "schedule_ratio": figure(schedule, "<= 1.1", "times"),
+        "beside_local_ratio": figure(middle, "<= 1.05", "times"),
+        "beside_local_quartile1": figure(low, None, "times"),
+        "beside_local_quartile3": figure(high, None, "times"),
+        "reuse_s": figure(again.result(), "<= 0.5", "s"),
+        "peak_mb_per_picture": figure(peak.result(), "<= 4.72", "MB"),
+    }
 
 
-def main() -> None:
-    """Measures, and prints."""
-    parser = argparse.ArgumentParser(description="Measure the remote engine against the stand-in of the service.")
-    parser.add_argument("--quick", action="store_true", help="every figure at its smallest size, without aims")
-    quick = parser.parse_args().quick
-    alias()
+def main(quick: bool) -> None:
+    """Measure, and print the figures."""
+    _measure.importable()
     with tempfile.TemporaryDirectory() as name:
-        figures = measured(Path(name), QUICK if quick else Sizes())
-    print(
-        json.dumps(
-            {
-                name: {"value": round(value, 3), "aim": None if quick else aim, "unit": unit}
-                for name, value, aim, unit in figures
-            }
-        )
-    )
+        _measure.report(measured(Path(name), QUICK if quick else Sizes()), quick)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(_measure.options(__doc__).quick)

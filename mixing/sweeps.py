@@ -69,9 +69,7 @@ def sweep(ingredients: int, pattern: Pattern, variants: int, seed: int = 0) -> M
     Raises WeightsError on an unknown pattern, on ingredients outside 1 to MAX_NUMBERS and on variants outside 1 to
     MAX_VARIANTS.
     """
-    if not 1 <= ingredients <= MAX_NUMBERS:
-        raise WeightsError(f"A sweep takes from 1 to {MAX_NUMBERS} ingredients, not {ingredients}.")
-    _check_variants(variants)
+    _check_sweep(ingredients, pattern, variants)
     if pattern == "ramp":
         return tuple(_ramp_row(ingredients, i, variants) for i in range(variants))
     if pattern == "simplex":
@@ -79,10 +77,27 @@ def sweep(ingredients: int, pattern: Pattern, variants: int, seed: int = 0) -> M
         return tuple(tuple(k / resolution for k in shares) for shares in _shares(resolution, ingredients))
     if pattern == "one at a time":
         return tuple(_alone(ingredients, k) for k in range(ingredients))
-    if pattern == "random":
-        generator = random.Random(seed)
-        return tuple(_random_row(ingredients, generator) for _ in range(variants))
-    raise WeightsError(f"The pattern of a sweep is one of {', '.join(PATTERNS)}, not {pattern!r}.")
+    generator = random.Random(seed)
+    return tuple(_random_row(ingredients, generator) for _ in range(variants))
+
+
+def sweep_rows(ingredients: int, pattern: Pattern, variants: int) -> int:
+    """Return how many rows `sweep` makes, without making them. Raises WeightsError as `sweep` does."""
+    _check_sweep(ingredients, pattern, variants)
+    if pattern == "one at a time":
+        return ingredients
+    if pattern != "simplex":
+        return variants
+    steps = _resolution(ingredients, max(variants, ingredients))
+    return math.comb(steps + ingredients - 1, ingredients - 1)
+
+
+def _check_sweep(ingredients: int, pattern: str, variants: int) -> None:
+    if not 1 <= ingredients <= MAX_NUMBERS:
+        raise WeightsError(f"A sweep takes from 1 to {MAX_NUMBERS} ingredients, not {ingredients}.")
+    _check_variants(variants)
+    if pattern not in PATTERNS:
+        raise WeightsError(f"The pattern of a sweep is one of {', '.join(PATTERNS)}, not {pattern!r}.")
 
 
 def _check_variants(variants: int) -> None:

@@ -15,7 +15,7 @@ from ..mixing.placeholder import filled
 from ..mixing.recipe import Recipe
 from ..mixing.report import Report, to_json
 from ..remote.engine import WHEN_MISSING, Order, Outcome, WhenMissing
-from ..server.remote_engine import SERVICE
+from ..server.remote_engine import SERVER_ENGINE
 from .fallback import hand_over, run_again, unfinished_runs
 from .remote_wait import outcome_of
 from .types import MENU, MixRecipe
@@ -26,7 +26,7 @@ MAX_COUNTER = 2**31 - 1
 class ImageMixerRemote(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        listed, problem = SERVICE.listing()
+        listed, problem = SERVER_ENGINE.listing()
         return io.Schema(
             node_id="ImageMixerRemote",
             display_name="Image Mixer (Remote)",

@@ -15,7 +15,7 @@ from server import PromptServer
 
 from ..remote.engine import Order, Outcome
 from ..remote.run.progress import Progress
-from ..server.remote_engine import SERVICE
+from ..server.remote_engine import SERVER_ENGINE
 
 logger = logging.getLogger("image-mixer")
 
@@ -42,7 +42,7 @@ async def outcome_of(order: Order, node_id: str) -> Outcome:
         latest.append(progress)
         _show_text(progress.text, node_id)
 
-    future = SERVICE.engine().start(order, show, stop.is_set)
+    future = SERVER_ENGINE.engine().start(order, show, stop.is_set)
     done = _event_of(future)
     try:
         shown = 0

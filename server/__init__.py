@@ -1,1 +1,1 @@
-"""The pack's part of ComfyUI's server: the one remote engine that nodes and routes share, and a few HTTP routes."""
+"""The pack's part of ComfyUI's server: the remote engine that nodes and routes share, HTTP routes, a prompt filter."""

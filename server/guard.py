@@ -1,4 +1,4 @@
-"""Who may set a key over HTTP: a page of this very server, in a browser on this very machine. Pure."""
+"""Decides who may set a key over HTTP: only a page of this server, in a browser on the same machine. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from ..network.addresses import is_loopback
 from ..remote.endpoints import FILE
 
-# What proxies, load balancers and tunnels add to requests that they pass on, and no browser or program here does.
-# A star stands for any end.
+# Headers that proxies, load balancers and tunnels add to the requests they pass on. Browsers and local programs do not
+# send them. A star stands for any ending.
 _FORWARDED = (
     "forwarded",
     "via",
@@ -73,18 +73,24 @@ _OPT_IN = f"or set beyond_loopback = true under [keys] in {FILE}"
 _INSTEAD = "set the environment variable on the server instead"
 
 
-def refusal(headers: Mapping[str, str], peer: str | None, scheme: str, listen: str, beyond: bool) -> tuple[int, str]:
-    """(HTTP status, one line) why a request may not touch keys, or (0, "") if it may.
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Return whether a request's content type is JSON. A page of another site cannot send that without being allowed."""
+    given = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
+    return given.partition(";")[0].strip().lower() == "application/json"
 
-    `peer` is the caller's address, `listen` what the server listens on (commas between), `beyond` the owner's opt-in
-    to proxies and to other listening addresses. The name in Host must be this machine's own too: a page elsewhere may
-    have made its own name point here.
+
+def refusal(headers: Mapping[str, str], peer: str | None, scheme: str, listen: str, beyond: bool) -> tuple[int, str]:
+    """Return (HTTP status, one line) if a request may not touch keys, or (0, "") if it may.
+
+    `peer` is the caller's address, `listen` the addresses that the server listens on, separated by commas. `beyond` is
+    the owner's opt-in to proxies and to other listening addresses. The name in the Host header must also be a name of
+    this machine: another site's page may have made its own domain name resolve to this machine (DNS rebinding).
     """
     given = {name.lower(): value for name, value in headers.items()}
-    if given.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if not is_json(headers):
         return 415, "Send JSON, with the content type application/json."
     if not _is_here(peer or ""):
-        return 403, f"A key can be set from this machine alone: {_INSTEAD}."
+        return 403, f"A key can only be set from this machine: {_INSTEAD}."
     if not beyond:
         forwarded = sorted(name for name in given if name in _NAMES or name.startswith(_PREFIXES))
         if forwarded:
@@ -95,15 +101,15 @@ def refusal(headers: Mapping[str, str], peer: str | None, scheme: str, listen: s
     if not beyond and not _is_here(name):
         return 403, f"The request was made to {name!r}, which is not this machine's own name: use 127.0.0.1."
     if given.get("sec-fetch-site", "same-origin") != "same-origin":
-        return 403, "A key can be set by a page of this server alone."
+        return 403, "A key can only be set by a page of this server."
     origin = given.get("origin")
     if origin is not None and origin.lower() != f"{scheme}://{netloc}".lower():
-        return 403, "A key can be set by a page of this server alone."
+        return 403, "A key can only be set by a page of this server."
     return 0, ""
 
 
 def _host(text: str) -> tuple[str, str]:
-    """Host and port, and the host alone, of a Host header; nothing if it cannot be read."""
+    """Return ("host:port", "host") of a Host header, empty texts if it cannot be read."""
     try:
         parts = urlsplit(f"//{text}")
         return parts.netloc, parts.hostname or ""

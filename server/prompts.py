@@ -1,8 +1,7 @@
-"""Queued prompts, before ComfyUI looks at them: what a node of this pack cannot take is left out.
+"""Cleans queued prompts before ComfyUI reads them: inputs that a node of this pack cannot take are removed.
 
-ComfyUI checks the values of widgets alone. A text where only a link can be would reach the node as if it were a picture
-or a model, and a link to an input that the node does not have would reach it too. Left out, the one is what it looks
-like on the canvas, an input with nothing connected, and the other what ComfyUI makes of a value of unknown name.
+ComfyUI only checks the values of widgets. Without this, a text at an input that accepts only links would reach the node
+as if it were a picture or a model, and a link to an input that the node does not have would reach it too.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from comfy_api.latest import io
 logger = logging.getLogger("image-mixer")
 
 Takes = Mapping[str, bool]
-"""The inputs of a node by name, and whether they take values too."""
+"""The inputs of a node by name, each with whether it takes values as well as links."""
 
 
 def register(server: Any, nodes: Iterable[type[io.ComfyNode]]) -> None:
-    """Has ComfyUI's `server` show each queued prompt to `clean` for `nodes`."""
+    """Let ComfyUI's `server` pass each queued prompt to `clean`, for the classes in `nodes`."""
     known = {schema.node_id: takes(schema.inputs) for schema in (node.GET_SCHEMA() for node in nodes)}
 
     def on_prompt(request: Any) -> Any:
@@ -32,7 +31,7 @@ def register(server: Any, nodes: Iterable[type[io.ComfyNode]]) -> None:
 
 
 def takes(inputs: Iterable[io.Input], prefix: str = "") -> dict[str, bool]:
-    """What a node with `inputs` takes."""
+    """Return what a node with `inputs` takes; names begin with `prefix`."""
     found: dict[str, bool] = {}
     for one in inputs:
         name = prefix + one.id
@@ -47,13 +46,15 @@ def takes(inputs: Iterable[io.Input], prefix: str = "") -> dict[str, bool]:
 
 
 def clean(prompt: Any, known: Mapping[str, Takes]) -> None:
-    """Leaves out, in a prompt of any shape, what nodes of the classes in `known` cannot take."""
+    """Remove from a prompt of any shape what nodes of the classes in `known` cannot take."""
     for number, node in prompt.items() if isinstance(prompt, dict) else ():
         kind = node.get("class_type") if isinstance(node, dict) else None
-        inputs = node.get("inputs") if isinstance(kind, str) and kind in known else None
-        for name in list(inputs) if isinstance(inputs, dict) else ():
-            values = known[str(kind)].get(name)
+        inputs = node.get("inputs") if isinstance(node, dict) else None
+        if not isinstance(kind, str) or kind not in known or not isinstance(inputs, dict):
+            continue
+        for name in list(inputs):
+            values = known[kind].get(name)
             if values is None or not (values or isinstance(inputs[name], list)):
                 del inputs[name]
-                why = "is no input of it" if values is None else "takes a link alone"
-                logger.warning("Node %.40s (%s): %.40r %s, and was left out.", number, kind, name, why)
+                why = "the node has no such input" if values is None else "it accepts only a link"
+                logger.warning("Node %.40s (%s): the input %.40r was left out: %s.", number, kind, name, why)

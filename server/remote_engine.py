@@ -1,4 +1,4 @@
-"""The remote engine of this server: one for all nodes and routes, made when it is first needed."""
+"""The remote engine that all nodes and routes of this server share, made when it is first needed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import folder_paths
 
-from ..mixing import images
 from ..mixing.errors import InputError
+from ..mixing.images import decode, encode_within
 from ..mixing.mix import Picture
 from ..network.transport import RequestsTransport
 from ..remote.credentials import Credentials
@@ -26,12 +26,15 @@ OWNER_ALONE = 0o700
 
 
 def private_folder() -> Path:
-    """Where key, journal and results lie: a folder of the user directory that ComfyUI's file routes refuse."""
+    """Return the folder of keys, journal and results, in the user directory; ComfyUI's file routes refuse it."""
     return Path(folder_paths.get_system_user_directory("image_mixer"))
 
 
-class Service:
-    """Makes the engine of `folder()`, and makes it anew when the owner has changed endpoints.toml."""
+class ServerEngine:
+    """Holds the remote engine of this server, and makes a new one when the owner has changed endpoints.toml.
+
+    `folder` returns the private folder, `environment` holds the environment variables that keys may come from.
+    """
 
     def __init__(self, folder: Callable[[], Path], environment: Mapping[str, str]) -> None:
         self._folder = folder
@@ -43,16 +46,18 @@ class Service:
         self._transport: RequestsTransport | None = None
 
     def settings(self) -> Settings:
-        """What the owner decided, as it stands in endpoints.toml now. Raises InputError on a file that cannot be used."""
+        """Read the owner's settings from endpoints.toml. Raise InputError if the file cannot be used."""
         return load_settings(self._folder() / FILE)
 
     def credentials(self) -> Credentials:
-        """The keys of this server. Makes no file."""
+        """Return the keys of this server. No file is created."""
         return Credentials(self._folder() / "keys.json", self._environment)
 
     def listing(self) -> tuple[tuple[tuple[str, bool], ...], str]:
-        """The names of the endpoints with whether each has its key; and one line where endpoints.toml cannot be used,
-        in which case they are the built-in ones. Makes no file."""
+        """Return (name, whether it has its key) of each endpoint, and what is wrong with endpoints.toml, "" if nothing.
+
+        The endpoints are the built-in ones if the file cannot be used. No file is created.
+        """
         problem = ""
         try:
             settings = self.settings()
@@ -62,7 +67,10 @@ class Service:
         return tuple((e.name, keys.has(e.credential)) for e in settings.endpoints.values()), problem
 
     def prepare(self) -> Path:
-        """The private folder, made where it is missing, for the server's owner alone. Raises StoreError."""
+        """Create the private folder if it is missing, readable only by the server's owner, and return it.
+
+        Raise StoreError if it cannot be created.
+        """
         folder = self._folder()
         try:
             folder.mkdir(mode=OWNER_ALONE, parents=True, exist_ok=True)
@@ -73,8 +81,10 @@ class Service:
         return folder
 
     def engine(self) -> Engine:
-        """The engine by today's settings. Raises InputError on settings that cannot be used, StoreError on a journal
-        that cannot be opened."""
+        """Return the engine for the current settings.
+
+        Raise InputError if the settings cannot be used, StoreError if the journal cannot be opened.
+        """
         with self._lock:
             settings = self.settings()
             if self._engine is None or settings != self._settings:
@@ -88,11 +98,11 @@ class Service:
             return self._engine
 
 
-SERVICE = Service(private_folder, os.environ)
+SERVER_ENGINE = ServerEngine(private_folder, os.environ)
 
 
 def _encode(picture: Picture, max_bytes: int, max_side: int) -> tuple[bytes, str]:
-    return images.encode_within(picture.pixels, max_bytes, max_side)
+    return encode_within(picture.pixels, max_bytes, max_side)
 
 
 def _size(picture: Picture) -> tuple[int, int]:
@@ -101,4 +111,4 @@ def _size(picture: Picture) -> tuple[int, int]:
 
 
 def _check(data: bytes) -> None:
-    images.decode(data)
+    decode(data)

@@ -1,5 +1,5 @@
-// What all nodes here share: looks, words, a width that cuts off neither title nor label; and the setting of the
-// service's key, a field that is written and never read.
+// What all nodes of the pack share: the style sheet, the texts, and a width that cuts off neither title nor label. Also
+// the setting of the service's key: a field that is only written, never read.
 
 import {app} from '../../scripts/app.js'
 import {keyForm} from './lib/key.mjs'
@@ -14,7 +14,7 @@ app.registerExtension({
       id: 'ImageMixer.Key',
       name: 'Key of the paid service',
       category: ['Image Mixer', 'Image Mixer (Remote)', 'Key'],
-      tooltip: 'Goes to this server and is kept there. It is never shown again, and no workflow, PNG or setting holds it.',
+      tooltip: 'It is sent to this server and stored there. It is never shown again, and no workflow, PNG or setting contains it.',
       defaultValue: '',
       type: () => keyForm(app),
     },

@@ -1,4 +1,4 @@
-// The pad of Image Mix: its value is one text, a number a socket. Weights follow their pictures when links change.
+// The pad of Image Mix. Its value is one text, with one number per socket. Weights follow their pictures when links change.
 
 import {app} from '../../scripts/app.js'
 import {heightFor, Pad} from './lib/pad.mjs'
@@ -8,7 +8,7 @@ import {followed, format, padded, parse} from './lib/weights.mjs'
 const TYPE = 'IMAGE_MIXER_PAD'
 const LOCKS = 'image_mixer_locked'
 
-/** What each socket's picture is known by. */
+/** Returns a key for each socket's picture. */
 const keysOf = node => pictureSockets(node).map(({link}) => {
   const {origin_id: id, origin_slot: slot} = node.graph.getLink(link) ?? {}
   return `${id}:${slot}`
@@ -38,10 +38,10 @@ class Value {
       },
       getMinHeight: () => heightFor(this.pad.pictures.length) + 4,
     })
-    // The page would hide it where linked; it tells of that itself.
+    // The page would hide the pad if it is linked; the pad says so itself.
     for (const hidden of ['computedDisabled', 'connectionSuppressed']) Object.defineProperty(this.widget, hidden, {get: () => false, set() {}})
     chain(node, 'onConnectInput', () => {
-      // A link put on a used socket first takes the old one off: one change, not two.
+      // A new link on a used socket first removes the old one: count it as one change.
       this.swapping = true
       requestAnimationFrame(() => (this.swapping = false))
     })
@@ -50,7 +50,7 @@ class Value {
     this.show()
   }
 
-  /** The widget with the numbers: this one, or what it was promoted to. */
+  /** The widget with the numbers: this one, or the one that it was promoted to. */
   get holder() {
     return decider(this.node, this.widget.name) ?? this.widget
   }
@@ -63,12 +63,12 @@ class Value {
     put(this.holder, text)
   }
 
-  /** The row shown: numbers of the text, 1 where one is missing. */
+  /** The row shown: the text's numbers, 1 for sockets without one. */
   get row() {
     return padded(this.draft ?? parse(this.text) ?? [], pictureSockets(this.node).length)
   }
 
-  /** While a drag goes on, the value stays: undo would else stop half-way, where the page looked. */
+  /** Handles the person's wish. The value stays the same during a drag: undo would otherwise stop half-way. */
   wish(row, done) {
     this.draft = done ? null : row
     this.pad.move(row)
@@ -87,7 +87,7 @@ class Value {
     queueMicrotask(() => this.settle())
   }
 
-  /** Moves each weight with its picture. A text without numbers stays so: all are 1. */
+  /** Moves each weight with its picture. An empty text stays empty: all weights are 1. */
   follow() {
     const row = parse(this.text)
     const keys = keysOf(this.node)
@@ -96,7 +96,7 @@ class Value {
     this.show()
   }
 
-  /** When all links are there: forgets the numbers behind them, which the server would refuse. */
+  /** When all links are there, removes the numbers after the last one, which the server would refuse. */
   settle() {
     if (!this.node.graph || app.configuringGraph) return
     const row = parse(this.text)
@@ -116,8 +116,8 @@ class Value {
     this.pad.show({pictures, row: this.row, locked: node.properties[LOCKS], note})
     if (this.count === pictures.length) return
     this.count = pictures.length
-    // While a graph loads, Autogrow lays one socket more for a moment and the page grows the node to hold it. With that
-    // room there from the start, loading (and so undo) changes nothing, and redo stays possible.
+    // While a graph loads, Autogrow briefly adds one more socket, and the page makes the node larger for it. With that
+    // room from the start, loading (and so undo) changes nothing, and redo stays possible.
     if (!app.configuringGraph) grow(node, LiteGraph.NODE_SLOT_HEIGHT)
   }
 }

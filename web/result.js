@@ -1,4 +1,4 @@
-// The sheet of the last run on Contact Sheet: a click on a cell takes its weights and its seed into the graph.
+// Shows the sheet of the last run on Contact Sheet. A click on a cell sets its weights and its seed in the graph.
 
 import {app} from '../../scripts/app.js'
 import {addPanel, button, chain, changed, decider, grow, inputOf, make, origin, pictureSockets, put, t, view, widgetOf} from './lib/page.mjs'
@@ -12,19 +12,19 @@ const MIX = 'ImageMixerMix'
 
 const from = (node, name) => origin(node, inputOf(node, name))?.node
 
-/** Takes a link off an input, where one is. */
+/** Removes the link of an input, if there is one. */
 function cut(node, name) {
   const at = node.inputs.findIndex(input => input.name === name && input.link != null)
   if (at >= 0) node.disconnectInput(at)
 }
 
-/** Gives an input a value where it is decided; a link that decides is taken off. */
+/** Sets an input's value on the widget that sets it. A link that sets it is removed. */
 function set(node, name, value) {
   if (!decider(node, name)) cut(node, name)
   put(decider(node, name), value)
 }
 
-/** The nodes that the ingredients come from, first ingredient first, each with how many it has. */
+/** Returns the nodes that the ingredients come from, in their order, each with its number of ingredients. */
 function sources(mix) {
   const found = []
   for (let node = mix; node; node = from(node, 'mix')) {
@@ -34,13 +34,13 @@ function sources(mix) {
   return found
 }
 
-/** Takes a cell's weights and seed into the graph that made it; gives one line on what was done. */
+/** Sets a cell's weights and seed in the graph that made it. Returns one line that says what was done. */
 function take(sheet, {weights, seed}) {
   const engine = from(sheet, 'report') ?? from(sheet, 'images')
   const recipe = from(engine, 'recipe')
   const parts = recipe && sources(from(recipe, 'mix'))
   if (!parts || parts.reduce((sum, {count}) => sum + count, 0) !== weights.length)
-    return t('These weights cannot be taken: the graph behind this sheet is not the one that made it, or holds batches.')
+    return t('These weights cannot be used: the nodes connected to this sheet are not those that made it, or contain batches.')
   let at = 0
   for (const {node, count} of parts) {
     const own = weights.slice(at, (at += count))
@@ -57,7 +57,7 @@ function take(sheet, {weights, seed}) {
   }
   set(recipe, 'samples', 1)
   changed()
-  return t('Taken: {0} · seed {1}. Undo brings the old ones back.', format(weights), seed ?? '?')
+  return t('Applied: {0} · seed {1}. Undo restores the old values.', format(weights), seed ?? '?')
 }
 
 class Sheet {
@@ -92,7 +92,7 @@ class Sheet {
       return cell
     })
     this.frame.replaceChildren(make('img', {src: view(sheet, false), alt: t('The sheet of the last run.'), draggable: 'false'}), ...cells)
-    if (sheet.cells.some(({weights}) => weights)) this.line.textContent = t('Click a picture to take its weights and seed.')
+    if (sheet.cells.some(({weights}) => weights)) this.line.textContent = t('Click a picture to use its weights and seed.')
     this.element.style.minHeight = `${this.height}px`
     grow(this.node)
   }

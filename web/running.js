@@ -1,14 +1,15 @@
-// What happens is said: progress in words on the local engine, a message with its cure when a node of ours fails, and
-// on the paid engine how many jobs a queue would pay for at most, and what the last run lacks.
+// Messages about runs: the step that the local engine is at, an error of one of the pack's nodes with a way to fix it, and
+// on the remote node how many jobs a queue would pay for at most, and what is missing from the last run.
 
 import {app} from '../../scripts/app.js'
-import {paidJobs, REMOTE} from './lib/estimate.mjs'
+import {asker} from './lib/estimate.mjs'
 import {keyForm} from './lib/key.mjs'
-import {button, chain, changed, decider, home, make, nodeOf, nodes, origin, placeOf, put, t} from './lib/page.mjs'
+import {button, chain, changed, decider, home, make, nodeOf, nodes, origin, keyOf, put, t} from './lib/page.mjs'
 
+const REMOTE = 'ImageMixerRemote'
 const TOAST_MS = 20000
 
-/** A message at the page's edge, with buttons ([text, action] each), until it is closed or some time has gone. */
+/** Shows a message at the page's edge, with buttons ([text, action] each), until it is closed or some time has passed. */
 function toast(title, line, cures) {
   const close = () => box.remove()
   const box = make('div', {class: 'imx-panel imx-toast', role: 'alert', popover: 'manual'},
@@ -35,7 +36,7 @@ function goTo(node) {
   app.canvas.selectItems([node])
 }
 
-/** The loaders that a node's inputs come from, and their files: {node, widget}. */
+/** Returns the loaders that a node's inputs come from, with the widgets of their files: {node, widget}. */
 function loaders(node, seen = new Set()) {
   if (!node || seen.has(node)) return []
   seen.add(node)
@@ -44,10 +45,10 @@ function loaders(node, seen = new Set()) {
   return [...here, ...(node.inputs ?? []).flatMap(input => loaders(origin(node, input)?.node, seen))]
 }
 
-/** Buttons for the errors that one of them can cure. */
+/** Returns the buttons that can fix an error. */
 function cures(node, line) {
   const counter = decider(node, 'pay_again')
-  const {jobs} = lacks()[placeOf(node)] ?? {}
+  const {jobs} = lacks()[keyOf(node)] ?? {}
   if (counter && jobs && /pay_again/.test(line))
     return [[t(jobs === 1 ? 'Pay again: 1 job' : 'Pay again: {0} jobs', jobs), () => {
       put(counter, counter.value + 1)
@@ -71,72 +72,69 @@ function failed({detail: {node_type: type, node_id: id, exception_message: messa
   toast(node?.title ?? type, line, [...cures(node, line), ...(node ? [[t('Show the node'), () => goTo(node)]] : [])])
 }
 
-/** The local engine samples in silence: the page says which step it is at. */
+/** Shows the step that the local engine is at, which ComfyUI itself does not show. */
 function stepped({detail: {node, value, max, prompt_id}}) {
   if (nodeOf(node)?.type === 'ImageMixerLocal' && max > 1)
     app.api.dispatchCustomEvent('progress_text', {nodeId: node, text: t('step {0} of {1}', value, max), prompt_id})
 }
 
-/** Vue watches the page's store: a badge is drawn again when what it read there changes. */
+/** Vue watches the page's store: a badge is drawn again when a value that it read there changes. */
 const store = () => app.extensionManager.$state
 
 const told = new WeakMap()
 let run = 0
 
-/** What the open workflow lacks, by a node's place: {run, missing, jobs}. */
+/** Returns what is missing from the open workflow's last run, by the node's key: {run, missing, jobs}. */
 function lacks() {
   const workflow = app.extensionManager.workflow.activeWorkflow ?? app
   return told.get(workflow) ?? told.set(workflow, {}).get(workflow)
 }
 
-/** A node that runs for each item of a list tells of each. */
+/** Adds up what is missing: a node that runs once per item of a list sends one event per item. */
 function missed({detail: {node, missing, jobs}}) {
-  const place = placeOf(nodeOf(node))
-  const before = lacks()[place]
+  const key = keyOf(nodeOf(node))
+  const before = lacks()[key]
   const sum = before?.run === run ? before : {missing: 0, jobs: 0}
-  lacks()[place] = {run, missing: missing + sum.missing, jobs: jobs + sum.jobs}
-  reckonSoon()
+  lacks()[key] = {run, missing: missing + sum.missing, jobs: jobs + sum.jobs}
+  countSoon()
 }
 
-function said(place) {
-  const count = store().imageMixer?.get(place)
-  const {missing, jobs} = lacks()[place] ?? {}
+function said(key) {
+  const counted = store().imageMixer?.jobs
+  const count = counted?.get(key)
+  const {missing, jobs} = lacks()[key] ?? {}
   return [
-    count === undefined ? t('no paid job') : count == null ? t('paid jobs: unknown beforehand')
-      : t(count === 1 ? 'at most 1 paid job' : 'at most {0} paid jobs', count),
+    counted && (count === undefined ? t('no paid job') : count == null ? t('paid jobs: not known in advance')
+      : t(count === 1 ? 'at most 1 paid job' : 'at most {0} paid jobs', count)),
     missing && t('{0} missing', missing),
     jobs && t(jobs === 1 ? 'pay again: 1 job' : 'pay again: {0} jobs', jobs),
   ].filter(Boolean).join(' · ')
 }
 
-async function reckon() {
-  if (!nodes(({type}) => type === REMOTE).length) return
-  const found = paidJobs((await app.graphToPrompt()).output, type => LiteGraph.registered_node_types[type]?.nodeData)
-  store().imageMixer = new Map([...found].map(([id, count]) => [placeOf(nodeOf(id)), count]))
-  app.graph.setDirtyCanvas(true, true)
-}
-
-let waiting
-const reckonSoon = () => {
-  clearTimeout(waiting)
-  waiting = setTimeout(() => reckon().catch(() => (store().imageMixer = null)), 150)
-}
+const countSoon = asker({
+  read: async () => (nodes(({type}) => type === REMOTE).length ? (await app.graphToPrompt()).output : null),
+  ask: body => app.api.fetchApi('/image_mixer/estimate', {method: 'POST', headers: {'Content-Type': 'application/json'}, body}),
+  show: found => {
+    store().imageMixer = {jobs: found && new Map([...found].map(([id, count]) => [keyOf(nodeOf(id)), count]))}
+    app.graph.setDirtyCanvas(true, true)
+  },
+})
 
 app.registerExtension({
   name: 'imagemixer.running',
   nodeCreated(node) {
     if (node.comfyClass !== REMOTE) return
-    // After an undo Vue still asks the badge of the node that is gone.
-    let place
+    // After an undo, Vue still draws the badge of the removed node.
+    let key
     node.badges?.push(() => {
-      if (node.graph) place = placeOf(node)
-      return new LGraphBadge({text: said(place)})
+      if (node.graph) key = keyOf(node)
+      return new LGraphBadge({text: said(key)})
     })
-    chain(node, 'onConnectionsChange', reckonSoon)
+    chain(node, 'onConnectionsChange', countSoon)
   },
-  afterConfigureGraph: reckonSoon,
+  afterConfigureGraph: countSoon,
   setup() {
-    const heard = {execution_start: () => run++, execution_error: failed, progress: stepped, graphChanged: reckonSoon, image_mixer_missing: missed}
+    const heard = {execution_start: () => run++, execution_error: failed, progress: stepped, graphChanged: countSoon, image_mixer_missing: missed}
     for (const [event, hear] of Object.entries(heard)) app.api.addEventListener(event, hear)
   },
 })

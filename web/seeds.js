@@ -1,4 +1,4 @@
-// Seeds: three buttons below the seed's control, and the last twenty seeds with the picture that each made.
+// Seeds: three buttons below the seed's control, and the last twenty seeds with their pictures.
 
 import {app} from '../../scripts/app.js'
 import {addPanel, button, changed, decider, follow, grow, make, nodeOf, put, showOn, t, view, widgetOf} from './lib/page.mjs'
@@ -15,9 +15,9 @@ class Panel {
   constructor(node) {
     this.node = node
     const named = (text, title, onclick) => button(text, onclick, {title})
-    this.each = named(t('random'), t('Another seed for every queue'), () => this.set(undefined, this.control?.value === 'randomize' ? 'fixed' : 'randomize'))
+    this.each = named(t('random'), t('A new seed for every queue'), () => this.set(undefined, this.control?.value === 'randomize' ? 'fixed' : 'randomize'))
     this.keep = named(t('new, keep'), t('Draw a seed now and keep it'), () => this.set(fresh(), 'fixed'))
-    this.last = named(t('last'), t('Take the seed of the last run and keep it'), () => this.set(this.history[0].seed, 'fixed'))
+    this.last = named(t('last'), t('Use the seed of the last run and keep it'), () => this.set(this.history[0].seed, 'fixed'))
     this.strip = make('div', {class: 'imx-strip', 'data-scrolls': true, role: 'group', 'aria-label': t('The last seeds')})
     this.element = make('div', {class: 'imx-panel imx-seeds'}, make('div', {class: 'imx-trio'}, this.each, this.keep, this.last), this.strip)
     follow(node, () => this.show())
@@ -58,12 +58,12 @@ class Panel {
     this.known = known
     this.strip.replaceChildren(...this.history.map(({seed, image}) =>
       button(image ? make('img', {src: view(image), alt: '', loading: 'lazy', draggable: 'false'}) : '#', () => this.set(seed, 'fixed'),
-        {class: 'imx-once', disabled: linked, title: t('seed {0}', seed), 'aria-label': t('Take seed {0}', seed)})))
+        {class: 'imx-once', disabled: linked, title: t('seed {0}', seed), 'aria-label': t('Use seed {0}', seed)})))
     if (before !== undefined && node.graph && !app.configuringGraph) grow(node)
   }
 }
 
-/** Notes the seeds of a run that has ended. The page may hear of the end before the server's history has it. */
+/** Keeps the seeds of a run that has ended. The event may arrive before the server's history has the run. */
 async function note(id) {
   for (let tries = 0; tries < TRIES; tries++) {
     const entry = (await (await app.api.fetchApi(`/history/${id}`)).json())[id]

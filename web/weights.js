@@ -1,15 +1,15 @@
-// Blend Weights and Sweep Weights draw their variants: a column each with a part for every ingredient, or a dot each in
-// a triangle where there are three.
+// Draws the variants of Blend Weights and Sweep Weights: one column per variant with a part for each ingredient, or one
+// dot per variant in a triangle if there are three ingredients.
 
 import {app} from '../../scripts/app.js'
 import {addPanel, decider, follow, inputOf, make, origin, showOn, t} from './lib/page.mjs'
 import {blend, corners, format, parse, puckAt, shares, sweep} from './lib/weights.mjs'
 
 const KINDS = ['ImageMixerBlendWeights', 'ImageMixerSweepWeights']
-const MOST = 200 // columns; more could not be told apart
+const MOST = 200 // columns; more cannot be told apart
 const HEIGHT = 96
 
-/** A widget's number or text; undefined where a link decides and its origin is no plain number. */
+/** Returns a widget's number or text; undefined if a link sets it and does not come from a primitive. */
 function valueOf(node, name) {
   const own = decider(node, name)
   if (own) return own.value
@@ -32,7 +32,7 @@ function columns(rows) {
     let y = 0
     return shares(row).map((share, i) => {
       const part = make('rect', {x: x * width, y: y * 40, width: width * (shown.length > 60 ? 1.02 : 0.9), height: share * 40})
-      part.style.setProperty('--imx-place', i / Math.max(1, row.length - 1))
+      part.style.setProperty('--imx-index', i / Math.max(1, row.length - 1))
       y += share
       return part
     })
@@ -41,13 +41,13 @@ function columns(rows) {
 }
 
 function triangle(rows) {
-  const places = corners(3)
+  const points = corners(3)
   const at = ([x, y]) => [50 + x * 24, 26 + y * 24]
   const dots = rows.slice(0, 4096).map(row => {
-    const [cx, cy] = at(puckAt(row, places))
+    const [cx, cy] = at(puckAt(row, points))
     return make('circle', {cx, cy, r: rows.length > 100 ? 0.8 : 1.5})
   })
-  const edge = make('polygon', {points: places.map(place => at(place).join()).join(' '), class: 'imx-edge'})
+  const edge = make('polygon', {points: points.map(point => at(point).join()).join(' '), class: 'imx-edge'})
   return make('svg', {viewBox: '0 0 100 40', 'aria-hidden': 'true'}, edge, ...dots)
 }
 
@@ -72,7 +72,7 @@ class Drawing {
     this.known = known
     if (!rows) {
       this.picture.replaceChildren()
-      this.line.textContent = rows === undefined ? t('A connected input decides.') : t('These weights do not fit together.')
+      this.line.textContent = rows === undefined ? t('A connected input decides.') : t('These weights do not match.')
       return
     }
     this.picture.replaceChildren(rows[0].length === 3 ? triangle(rows) : columns(rows))

@@ -77,7 +77,7 @@ def test_seed_buttons_over_ten_runs(page_of: Callable[[str], ComfyPage], mode: s
     shown.run()
     assert value(shown, ids["recipe"], "seed") == kept
     shown.page.wait_for_function("() => document.querySelectorAll('.imx-once').length === 9")
-    shown.page.get_by_role("button", name=f"Take seed {used[3]}").click()
+    shown.page.get_by_role("button", name=f"Use seed {used[3]}").click()
     assert value(shown, ids["recipe"], "seed") == used[3]
     shown.run()
     shown.page.wait_for_timeout(500)

@@ -94,7 +94,7 @@ def test_the_seed_buttons_set_a_promoted_seed(shown: ComfyPage) -> None:
         shown.run()
     shown.page.wait_for_function("() => document.querySelectorAll('.imx-once').length === 2")
     assert inputs(shown, "ImageMixerRecipe")["seed"] != kept
-    shown.page.get_by_role("button", name=f"Take seed {kept}").click()
+    shown.page.get_by_role("button", name=f"Use seed {kept}").click()
     assert inputs(shown, "ImageMixerRecipe")["seed"] == kept
     shown.run()
     assert inputs(shown, "ImageMixerRecipe")["seed"] == kept

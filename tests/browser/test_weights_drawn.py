@@ -34,7 +34,7 @@ def test_variants_are_drawn(page_of: Callable[[str], ComfyPage], mode: str) -> N
         [ids["blend"]],
     )
     assert drawings.nth(0).locator("rect").count() == 14
-    # A linked number counts; weights that do not fit are named.
+    # A linked number counts; weights of different lengths are reported.
     shown.page.evaluate(
         """([from, to]) => { const node = app.graph.getNodeById(to);
              app.graph.getNodeById(from).connect(0, node, node.inputs.findIndex(one => one.name === 'variants')) }""",
@@ -47,7 +47,7 @@ def test_variants_are_drawn(page_of: Callable[[str], ComfyPage], mode: str) -> N
                        widget.value = '1'; widget.callback?.('1') }""",
         [ids["blend"]],
     )
-    assert "do not fit" in drawings.nth(0).inner_text()
+    assert "do not match" in drawings.nth(0).inner_text()
     saved = shown.page.evaluate("([id]) => app.graph.getNodeById(id).serialize().widgets_values", [ids["sweep"]])
     assert saved == [3, "simplex", 36, 0], "the drawing is no value"
     assert shown.faults == [] and shown.foreign == []

@@ -189,7 +189,7 @@ def test_another_machine_sets_no_key_even_then(open_live: Scene) -> None:
         )
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
-        assert refused.value.code == 403 and "from this machine alone" in json.load(refused.value)["error"]
+        assert refused.value.code == 403 and "can only be set from this machine" in json.load(refused.value)["error"]
     finally:
         opt(open_live, False)
 

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--traceback", action="store_true", help="show where in the code a failure happened")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, add in ADDED.items():
-        if (Path(__file__).parent / "commands" / f"{name}.py").is_file():
+        if _is_here(name):
             add(commands)
     return top
 
@@ -34,6 +34,12 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Return its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    named = next((word for word in given if not word.startswith("-")), "")
+    if named in ADDED and not _is_here(named):
+        print(
+            f"error: `{named}` is not part of the registry's package: clone the repository to use it", file=sys.stderr
+        )
+        return 2
     end = given.index("--") if "--" in given else len(given)
     options, rest = parser().parse_known_args(given[:end])
     if rest and options.command != "test":
@@ -57,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _is_here(command: str) -> bool:
+    return (Path(__file__).parent / "commands" / f"{command}.py").is_file()
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -136,6 +146,7 @@ def _add_bench(commands: Commands) -> None:
     _add_install_options(measured)
     measured.add_argument("name", metavar="NAME", nargs="?", help="a script in benchmarks/ (default: list them)")
     measured.add_argument("--json", action="store_true", help="print one JSON object: name to value, aim and unit")
+    measured.add_argument("--quick", action="store_true", help="measure at the smallest sizes, without aims")
 
 
 def _add_jobs(commands: Commands) -> None:

@@ -1,10 +1,10 @@
-// The form that sets a key of the paid service. A key goes one way, to the server; nothing here keeps or shows one.
+// The form that sets a key of the paid service. A key is only sent to the server; nothing here stores or shows one.
 
 import {button, make, t} from './page.mjs'
 
 const ROUTE = '/image_mixer/key'
 
-/** The form for all endpoints of this server. */
+/** Returns the form for all endpoints of this server. */
 export function keyForm({api}) {
   const box = make('div', {class: 'imx-panel imx-keys'})
   const alert = line => box.append(make('div', {role: 'alert'}, line))
@@ -49,7 +49,7 @@ function row({name, has_key: has}, api) {
   const named = (text, onclick) => button(text, onclick, {'aria-label': `${text}, ${name}`})
   const test = named(t('Test'), () => ask('POST', '/image_mixer/test', {}, () => ''))
   const forget = named(t('Forget'), () =>
-    ask('DELETE', ROUTE, {}, ({set}) => (set ? t('The one in the environment stays.') : t('The key is forgotten.'))))
+    ask('DELETE', ROUTE, {}, ({set}) => (set ? t('The key in the environment variable stays.') : t('The key is forgotten.'))))
   show(has)
   return make('div', {class: 'imx-key', role: 'group', 'aria-label': name},
     make('div', {class: 'imx-name'}, name, ' ', state), make('div', {class: 'imx-ask'}, field, named(t('Set'), save), test, forget), said)

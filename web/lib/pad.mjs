@@ -1,5 +1,5 @@
-// The pad's looks: pictures on a polygon, a puck among them, and a row of controls for each. It holds no truth: it is
-// shown a state and tells of wishes. Nothing here knows ComfyUI.
+// Draws the pad: pictures on a polygon, a puck between them, and a row of controls per picture. It has no state of its
+// own: it shows a row, and calls back when the person asks for another. Nothing here uses ComfyUI.
 
 import {attribute, button, make, t} from './page.mjs'
 import {alone, corners, equal, normalisation, padded, parse, puckAt, rowAt, shares} from './weights.mjs'
@@ -11,30 +11,30 @@ const HALF_LINE = 36 // of the line that two pictures have, in percent of the st
 
 const stageFor = count => [0, 0, 76][count] ?? 190 + Math.max(0, count - 6) * 14
 
-/** How high the pad is for a number of pictures, in pixels. */
+/** Returns the pad's height in pixels for a number of pictures. */
 export const heightFor = count => stageFor(count) + Math.max(1, count) * ROW + 34
 
 export class Pad {
-  /** `wish(row, done)`: the row that the person asks for; `done` is false while a drag goes on. `lock(locked)` likewise. */
+  /** Calls `wish(row, done)` with the row that the person asks for; `done` is false during a drag. `lock(locked)` likewise. */
   constructor({wish, lock}) {
     this.wish = wish
     this.lock = lock
     this.row = []
     this.locked = []
-    this.places = []
+    this.corners = []
     this.pictures = []
     this.controls = []
     this.reached = [0, 0]
     this.lines = make('polygon')
     this.puck = make('div', {
       class: 'imx-puck', role: 'slider', tabindex: 0, 'aria-valuemin': 0, 'aria-valuemax': 100,
-      'aria-label': t('Puck: arrows move it, digits take one picture alone, C is equal shares'),
+      'aria-label': t('Puck: arrow keys move it, a digit key uses one picture alone, C gives equal shares'),
     })
     this.cornerBox = make('div')
     const polygon = make('svg', {viewBox: '-50 -50 100 100', 'aria-hidden': 'true'}, this.lines)
     this.stage = make('div', {class: 'imx-stage'}, polygon, this.cornerBox, this.puck)
     this.rows = make('div', {class: 'imx-rows'})
-    this.scale = make('span', {class: 'imx-scale', title: t('How these weights are scaled. The puck makes the largest 1; shares stand beside each weight.')})
+    this.scale = make('span', {class: 'imx-scale', title: t('How these weights are scaled. The puck sets the largest to 1. The share is shown beside each weight.')})
     this.even = button(t('equal shares'), () => this.wish(equal(this.row, this.locked), true))
     this.foot = make('div', {class: 'imx-foot'}, this.even, this.scale)
     this.note = make('div', {class: 'imx-note'})
@@ -42,13 +42,13 @@ export class Pad {
     this.listen()
   }
 
-  /** Shows pictures ({url, label} each), their weights, locks, and a line where the pad does not count (`note`). */
+  /** Shows pictures ({url, label} each), weights and locks, and a line (`note`) if the pad has no effect. */
   show({pictures, row, locked, note}) {
     const named = JSON.stringify(pictures)
     if (named !== this.named) {
       this.named = named
       this.pictures = pictures
-      this.places = corners(pictures.length)
+      this.corners = corners(pictures.length)
       this.build()
     }
     this.locked = padded(locked ?? [], pictures.length).map(one => one === true)
@@ -57,11 +57,11 @@ export class Pad {
     this.move(row)
   }
 
-  /** Shows another row of the same pictures: all that happens in a frame of a drag. */
+  /** Shows another row for the same pictures. This is all the work in a frame of a drag. */
   move(row) {
     this.row = padded(row, this.pictures.length)
     const parts = shares(this.row)
-    this.place(this.puck, puckAt(this.row, this.places))
+    this.place(this.puck, puckAt(this.row, this.corners))
     const said = []
     this.controls.forEach(({range, number, share, lock, corner}, i) => {
       const weight = this.row[i]
@@ -90,14 +90,14 @@ export class Pad {
     this.stage.hidden = count < 2
     this.foot.hidden = count === 0
     this.stage.style.height = `${stageFor(count) - 8}px`
-    this.lines.setAttribute('points', this.places.map(place => place.map(x => x * RADIUS).join()).join(' '))
+    this.lines.setAttribute('points', this.corners.map(corner => corner.map(x => x * RADIUS).join()).join(' '))
     this.stage.classList.toggle('imx-line', count === 2)
     this.controls = this.pictures.map(({url, label}, i) => {
       const name = t('picture {0}, {1}', i + 1, label)
       const face = () => (url ? make('img', {src: url, alt: '', draggable: 'false'}) : String(i + 1))
-      // 0 is a key, 2 the second of two clicks.
+      // detail: 0 for a key, 2 for the second of two clicks.
       const corner = button(face(), event => event.detail !== 1 && this.alone(i), {
-        class: 'imx-corner', title: t('{0}: double-click takes it alone', label), 'aria-label': t('{0} alone', name),
+        class: 'imx-corner', title: t('{0}: double-click to use it alone', label), 'aria-label': t('{0} alone', name),
       })
       const range = make('input', {
         type: 'range', step: 0.01, 'aria-label': t('weight of {0}', name),
@@ -112,7 +112,7 @@ export class Pad {
       const padlock = make('svg', {viewBox: '0 0 16 16', 'aria-hidden': 'true'},
         make('path', {class: 'imx-bow', d: 'M5 7V5a3 3 0 0 1 6 0v2'}), make('rect', {x: 3.5, y: 7, width: 9, height: 6.5, rx: 1.2}))
       const lock = button(padlock, () => this.lock(this.locked.map((one, k) => (k === i ? !one : one))), {
-        class: 'imx-lock', 'aria-label': t('lock {0}', name), title: t('Lock: the puck leaves this weight alone'),
+        class: 'imx-lock', 'aria-label': t('lock {0}', name), title: t('Lock: the puck does not change this weight'),
       })
       const line = make('div', {class: 'imx-row'}, make('span', {class: 'imx-face', title: label, 'aria-hidden': 'true'}, face()), range, number, share, lock)
       return {range, number, share, lock, corner, line}
@@ -123,23 +123,23 @@ export class Pad {
     this.resized()
   }
 
-  /** How far the corners of the unit square lie from the middle of a stage of this size: a polygon is as wide as high. */
+  /** Returns the pixels from the middle of a stage of this size to the edges of the unit square; a polygon is as wide as high. */
   reach(width, height) {
     const down = (RADIUS / 100) * height
-    return [this.places.length === 2 ? (HALF_LINE / 100) * width : down, down]
+    return [this.corners.length === 2 ? (HALF_LINE / 100) * width : down, down]
   }
 
-  /** Sets an element on the stage at a point of the unit square. */
+  /** Moves an element on the stage to a point of the unit square. */
   place(element, [x, y]) {
     element.style.left = `calc(50% + ${x * this.reached[0]}px)`
     element.style.top = `calc(50% + ${y * this.reached[1]}px)`
   }
 
-  /** Places all anew after the stage has got another size; the pictures stand a little outside of their corners. */
+  /** Moves everything after the stage was resized. The pictures are a little outside of their corners. */
   resized() {
     this.reached = this.reach(this.stage.offsetWidth, this.stage.offsetHeight)
-    const out = this.places.length === 2 ? 1.18 : 1.32
-    this.controls.forEach(({corner}, i) => this.place(corner, this.places[i].map(x => x * out)))
+    const out = this.corners.length === 2 ? 1.18 : 1.32
+    this.controls.forEach(({corner}, i) => this.place(corner, this.corners[i].map(x => x * out)))
     this.move(this.row)
   }
 
@@ -157,8 +157,8 @@ export class Pad {
     else field.value = this.row[index]
   }
 
-  /** The place under a pointer, at any zoom: both numbers come from the screen. */
-  placeOf(event) {
+  /** Returns the point of the unit square under a pointer, at any zoom: both numbers come from the screen. */
+  pointOf(event) {
     const {left, top, width, height} = this.stage.getBoundingClientRect()
     const [across, down] = this.reach(width, height)
     return [(event.clientX - left - width / 2) / across, (event.clientY - top - height / 2) / down]
@@ -168,9 +168,9 @@ export class Pad {
     let latest = null
     const drag = () => {
       if (!latest) return
-      const place = latest
+      const point = latest
       latest = null
-      this.wish(rowAt(place, this.places, this.row, this.locked), false)
+      this.wish(rowAt(point, this.corners, this.row, this.locked), false)
     }
     this.stage.addEventListener('pointerdown', event => {
       if (event.button !== 0 || event.target.closest('.imx-corner')) return
@@ -178,13 +178,13 @@ export class Pad {
       this.puck.focus({preventScroll: true})
       this.stage.setPointerCapture(event.pointerId)
       this.dragging = event.pointerId
-      latest = this.placeOf(event)
+      latest = this.pointOf(event)
       drag()
     })
     this.stage.addEventListener('pointermove', event => {
       if (event.pointerId !== this.dragging) return
       if (!latest) requestAnimationFrame(drag)
-      latest = this.placeOf(event)
+      latest = this.pointOf(event)
     })
     this.stage.addEventListener('lostpointercapture', event => {
       if (event.pointerId !== this.dragging) return
@@ -193,7 +193,7 @@ export class Pad {
       this.wish(this.row, true)
     })
     this.puck.addEventListener('keydown', event => this.key(event))
-    // The page's own shortcuts (R, digits, Delete, arrows) are not meant for the pad's controls; undo is.
+    // The page's own shortcuts (R, digits, Delete, arrows) must not act while the pad has the focus; undo may.
     this.element.addEventListener('keydown', event => {
       if (!event.ctrlKey && !event.metaKey && event.key !== 'Escape') event.stopPropagation()
     })
@@ -208,8 +208,8 @@ export class Pad {
     if (step) {
       const size = event.shiftKey ? STEP * 4 : STEP
       const [across, down] = count === 2 && step[1] ? [-step[1], 0] : step
-      const [x, y] = puckAt(this.row, this.places)
-      row = rowAt([x + across * size, y + down * size], this.places, this.row, this.locked)
+      const [x, y] = puckAt(this.row, this.corners)
+      row = rowAt([x + across * size, y + down * size], this.corners, this.row, this.locked)
     } else if (single < count) row = alone(this.row, single, this.locked)
     else if (/^c$/i.test(event.key)) row = equal(this.row, this.locked)
     if (!row) return

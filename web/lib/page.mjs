@@ -1,7 +1,7 @@
-// What the extension scripts share of ComfyUI's page: texts, styles, elements, graph, pictures. `dress` is handed
-// `app`, so that tests can import this without the page.
+// What the extension scripts share of ComfyUI's page: texts, styles, elements, graph, pictures. `dress` gets `app` as an
+// argument, so that tests can import this file without the page.
 
-/** An element with attributes, listeners (`onclick`) and children. */
+/** Creates an element with attributes, listeners (`onclick`) and children. */
 export function make(tag, attributes = {}, ...children) {
   const svg = ['svg', 'path', 'polygon', 'circle', 'rect'].includes(tag)
   const element = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag) : document.createElement(tag)
@@ -13,10 +13,10 @@ export function make(tag, attributes = {}, ...children) {
   return element
 }
 
-/** A button of the pack's look, with further attributes. */
+/** Creates a button in the pack's style, with further attributes. */
 export const button = (text, onclick, attributes = {}) => make('button', {type: 'button', class: 'imx-button', onclick, ...attributes}, text)
 
-/** Sets an attribute only where it changes: the page need not lay out again. */
+/** Sets an attribute only if it changes, so that the page does not lay out again. */
 export function attribute(element, name, value) {
   if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value)
 }
@@ -24,15 +24,15 @@ export function attribute(element, name, value) {
 let app
 let words = {}
 
-/** `text` in the page's language, with {0}, {1}… filled in. English is the key; see locales/<lang>/main.json. */
+/** Returns `text` in the page's language, with {0}, {1}… filled in. The English text is the key; see locales/<lang>/main.json. */
 export function t(text, ...values) {
   return (words[text] ?? text).replace(/\{(\d)\}/g, (_, i) => values[i])
 }
 
-/** Where style sheet, messages and dialogs stand: beside the canvas, so that the page's own document stays as it is. */
+/** Returns the parent of style sheet, messages and dialogs: beside the canvas, so that the page's own document is unchanged. */
 export const home = () => app.canvas.canvas.parentElement
 
-/** Brings the pack's looks and words to the page. Every selector of the style sheet begins with imx-. */
+/** Loads the style sheet and the texts. Every selector of the style sheet begins with imx-. */
 export async function dress(page) {
   app = page
   home().append(make('link', {rel: 'stylesheet', href: new URL('../style.css', import.meta.url).href}))
@@ -42,13 +42,13 @@ export async function dress(page) {
   words = all[language]?.imageMixer ?? {}
 }
 
-/** Lets the page see a change by hand, so that undo and the unsaved mark know of it. */
+/** Records a change that the person made, for undo and the mark of unsaved changes. */
 export function changed() {
   app.graph.setDirtyCanvas(true, true)
   app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.()
 }
 
-/** Calls `after` behind a method of an object, whatever it was. */
+/** Makes a method of an object, if any, call `after` afterwards. */
 export function chain(object, name, after) {
   const before = object[name]
   object[name] = function (...given) {
@@ -58,20 +58,20 @@ export function chain(object, name, after) {
   }
 }
 
-/** Every node of the workflow, in the root graph or a subgraph, that `accept` takes. */
+/** Returns every node of the workflow, in the root graph or a subgraph, for which `accept` is true. */
 export function nodes(accept) {
   const root = app.rootGraph
   return [root, ...root.subgraphs.values()].flatMap(graph => graph.nodes.filter(accept))
 }
 
-/** What a map by node holds for the nodes of the workflow. */
+/** Returns the values that a map by node has for the nodes of the workflow. */
 export const heldIn = map => nodes(node => map.has(node)).map(node => map.get(node))
 
-/** Shows anew what a map holds for the nodes of the workflow, at events of the page. */
+/** At events of the page, calls `show` of each value that a map by node has for the nodes of the workflow. */
 export const showOn = (map, ...events) =>
   events.forEach(event => app.api.addEventListener(event, () => heldIn(map).forEach(one => one.show())))
 
-/** The node of a run by its id: "7", or "12:7" within subgraph node 12. */
+/** Returns a node by its id in a prompt: "7", or "12:7" within subgraph node 12. */
 export function nodeOf(id) {
   let graph = app.rootGraph
   let node = null
@@ -82,32 +82,32 @@ export function nodeOf(id) {
   return node
 }
 
-/** What a node and those that an undo puts in its place are known by: "7", or the subgraph's id and its own. */
-export const placeOf = node => (node?.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : `${node?.id}`)
+/** Returns a key for a node that stays the same after an undo: "7", or the subgraph's id and the node's own. */
+export const keyOf = node => (node?.graph?.isRootGraph === false ? `${node.graph.id}:${node.id}` : `${node?.id}`)
 
 export const inputOf = (node, name) => node?.inputs?.find(input => input.name === name)
 export const widgetOf = (node, name) => node?.widgets?.find(widget => widget.name === name)
 
-/** The sockets of an Image Mix with a picture; Autogrow shows one link on two of them for a moment while it closes a gap. */
+/** Returns the sockets of an Image Mix with a picture. Autogrow briefly shows one link on two sockets while it closes a gap. */
 export function pictureSockets(node) {
   const seen = new Set()
   return (node.inputs ?? []).filter(({name, link}) => isPicture(name) && link != null && !seen.has(link) && seen.add(link))
 }
 export const isPicture = name => /^images\.image\d+$/.test(name)
 
-/** Gives a widget, if any, a value as a person would. */
+/** Sets a widget's value, if there is a widget, as a person would. */
 export function put(widget, value) {
   if (!widget) return
   widget.value = value
   widget.callback?.(value)
 }
 
-/** The subgraph's node whose input a link of its graph stands for, if it does. */
+/** Returns the subgraph node whose input a link inside the subgraph comes from, if it comes from one. */
 const hostOf = (graph, link) => (Number(link?.origin_id) === -10 ? nodes(node => node.subgraph === graph)[0] : null)
 
 /**
- * Where a node's input comes from: {node, slot}, through reroutes, subgraph inputs and outputs; null where nothing is
- * connected.
+ * Returns where a node's input comes from as {node, slot}, through reroutes, subgraph inputs and outputs; null if nothing
+ * is connected.
  */
 export function origin(node, input, depth = 0) {
   const link = node?.graph?.getLink(input?.link)
@@ -123,8 +123,8 @@ export function origin(node, input, depth = 0) {
 }
 
 /**
- * The widget that decides an input: the node's own, or the one of a subgraph's node that the input was promoted to;
- * nothing where a link decides.
+ * Returns the widget that sets an input: the node's own, or the one on the subgraph node that the input was promoted to;
+ * nothing if a link sets it.
  */
 export function decider(node, name) {
   const input = inputOf(node, name)
@@ -134,13 +134,13 @@ export function decider(node, name) {
   return host && decider(host, host.inputs[link.origin_slot].name)
 }
 
-/** The address of a picture of the server, small where `small`. */
+/** Returns the address of a picture on the server; a small preview if `small`. */
 export function view({filename, subfolder = '', type = 'output'}, small = true) {
   const query = new URLSearchParams({filename, subfolder, type, ...(small ? {preview: 'webp;60'} : {})})
   return app.api.apiURL(`/view?${query}`)
 }
 
-/** What a picture at a node's input shows: {url, label}; no url where its origin has made none yet. */
+/** Returns the picture at a node's input as {url, label}; no url if its origin has not made one yet. */
 export function picture(node, input) {
   const from = origin(node, input)
   if (!from) return {url: null, label: input.name}
@@ -150,11 +150,11 @@ export function picture(node, input) {
     const [, subfolder, filename, type = 'input'] = /^(?:(.*)\/)?([^/]*?)(?: \[(\w+)\])?$/.exec(String(value ?? '')) ?? []
     if (filename) return {url: view({filename, subfolder, type}), label: filename}
   }
-  const made = app.nodeOutputs?.[placeOf(from.node)]?.images?.[0]
+  const made = app.nodeOutputs?.[keyOf(from.node)]?.images?.[0]
   return {url: made && view(made), label}
 }
 
-/** Adds an element to a node as a widget of a type. `options` are those of the page's own addDOMWidget. */
+/** Adds an element to a node as a widget of a type. `options` are those of the page's addDOMWidget. */
 export function addElement(node, name, type, element, options) {
   passOn(element)
   keepShown(node, element, name)
@@ -162,21 +162,21 @@ export function addElement(node, name, type, element, options) {
 }
 
 /**
- * Adds an element to a node that is no value of it: not saved and not in the prompt. It must be the node's last widget:
- * front end 1.47 leaves a hole in the saved values where such a widget stands. `height()` is asked in classic mode.
+ * Adds an element to a node that is not a value: it is not saved and not in the prompt. It must be the node's last widget,
+ * since front end 1.47 leaves a gap in the saved values for it. `height()` is only used in classic mode.
  */
 export function addPanel(node, name, element, height) {
   const options = {serialize: false, getMinHeight: height, getValue: () => '', setValue: () => {}}
   addElement(node, name, `image_mixer_${name}`, element, options).serialize = false
 }
 
-/** Makes a node at least as large as it must be, `more` pixels higher; one that the person made larger stays so. */
+/** Makes a node at least as large as it must be, plus `more` pixels of height. A larger node keeps its size. */
 export function grow(node, more = 0) {
   const wanted = [...node.computeSize()].map((least, axis) => Math.max(node.size[axis], least + axis * more))
   if (wanted.some((length, axis) => length > node.size[axis])) node.setSize(wanted)
 }
 
-/** Calls `show` after what may change a node's inputs or widgets, and after a widget was changed by hand. */
+/** Calls `show` after events that may change a node's inputs or widgets, and after a person changed a widget. */
 export function follow(node, show) {
   for (const moment of ['onConfigure', 'onAdded', 'onConnectionsChange']) chain(node, moment, () => queueMicrotask(show))
   for (const widget of node.widgets) chain(widget, 'callback', show)
@@ -184,7 +184,7 @@ export function follow(node, show) {
 
 const classic = () => !LiteGraph.vueNodesMode
 
-/** Passes wheel and middle button on to the classic canvas, which a widget of HTML would keep them from. */
+/** Passes wheel and middle button on to the classic canvas, which an HTML widget would swallow. */
 function passOn(element) {
   element.addEventListener('wheel', event => {
     const scrolls = event.target.closest?.('[data-scrolls]')
@@ -200,8 +200,8 @@ function passOn(element) {
 }
 
 /**
- * Keeps a widget's element on the screen in Vue mode. A graph that is loaded over another (undo, another workflow) gives
- * its nodes the same ids; the page then keeps its components, and with them the elements of widgets that are gone.
+ * Keeps a widget's element on the screen in Vue mode. If a graph is loaded over another (undo, another workflow), its nodes
+ * have the same ids. The page then reuses its components, with the elements of the old widgets.
  */
 function keepShown(node, element, name) {
   element.dataset.imx = name

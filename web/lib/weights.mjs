@@ -1,10 +1,11 @@
-// Weights as plain numbers: the pad's text, its geometry, and the rows that Blend Weights and Sweep Weights make.
-// The same rules as mixing/weights.py. Nothing here knows the page.
+// Weights as plain numbers: the pad's text, its geometry, and the rows of Blend Weights and Sweep Weights, which the page
+// draws while a person types. mixing/ has the same rules; tests/web/rows.json holds both to the same rows. Nothing here
+// uses the page.
 
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
-const SMALLEST_SHARE = 0.01 // below it a dragged weight is 0, which leaves the picture out exactly
+const SMALLEST_SHARE = 0.01 // a smaller dragged weight becomes 0, so that the picture has no effect at all
 
-/** The numbers of "0.5, 0.7", or null where the server would refuse the text. */
+/** Returns the numbers of "0.5, 0.7", or null if the server would refuse the text. */
 export function parse(text) {
   const pieces = String(text ?? '').split(/[\s,;]+/).filter(Boolean)
   if (pieces.length > 1000 || !pieces.every(piece => NUMBER.test(piece))) return null
@@ -12,16 +13,16 @@ export function parse(text) {
   return numbers.every(Number.isFinite) ? numbers : null
 }
 
-/** The row as text, with 6 significant digits. */
+/** Returns the row as text, with 6 significant digits. */
 export const format = row => row.map(number => Number(number.toPrecision(6))).join(', ')
 
-/** One weight for each of `count` sockets: 1 where the row has none. */
+/** Returns one weight per socket: 1 for sockets that the row has no number for. */
 export const padded = (row, count) => Array.from({length: count}, (_, i) => row[i] ?? 1)
 
 /**
- * The row after the pictures have changed from `before` to `after` (a key for each socket): a weight stays with its
- * picture, a picture that took another's socket takes its weight, and one on a new socket takes the number that the row
- * has for it, else 1. Numbers behind all sockets are kept: a pasted node has its numbers before it has its links.
+ * Returns the row after the pictures have changed from `before` to `after` (one key per socket). A weight stays with its
+ * picture. A picture that repoints another gets its weight. A picture on a new socket gets the number that the row has
+ * for that socket, else 1. Numbers after the last socket are kept: a pasted node has its numbers before it has its links.
  */
 export function followed(row, before, after) {
   const taken = new Set()
@@ -39,21 +40,21 @@ export function followed(row, before, after) {
   return [...moved, ...row.slice(Math.max(before.length, after.length))]
 }
 
-/** Each weight's part of the sum of magnitudes. */
+/** Returns each weight's share of the sum of magnitudes. */
 export function shares(row) {
   const sizes = row.map(Math.abs)
   const total = sum(sizes)
   return sizes.map(size => (total ? size / total : 0))
 }
 
-/** How a row is scaled, in the words of the nodes. */
+/** Returns the name of a row's scale, as the nodes' normalisations are named. */
 export function normalisation(row) {
   const near = (a, b) => Math.abs(a - b) < 0.0015
   if (near(Math.max(...row.map(Math.abs)), 1)) return 'max to 1'
   return near(sum(row), 1) ? 'sum to 1' : 'as given'
 }
 
-/** The corner of each of `count` pictures, in a square from -1 to 1: a line for two, else a polygon from the top on. */
+/** Returns each picture's corner in a square from -1 to 1: a line for two, else a polygon that starts at the top. */
 export function corners(count) {
   if (count < 2) return [[0, 0]].slice(0, count)
   const start = count === 2 ? Math.PI : -Math.PI / 2
@@ -63,48 +64,48 @@ export function corners(count) {
   })
 }
 
-/** Where the puck stands for a row: the weighted mean of the corners, the middle where nothing has a weight. */
-export function puckAt(row, places) {
+/** Returns the puck's point for a row: the weighted mean of the corners, the middle if all weights are 0. */
+export function puckAt(row, points) {
   const parts = shares(row.map(weight => Math.max(0, weight)))
-  return [0, 1].map(axis => sum(places.map((place, i) => parts[i] * place[axis])))
+  return [0, 1].map(axis => sum(points.map((corner, i) => parts[i] * corner[axis])))
 }
 
-/** The nearest point to `point` in the polygon of `places`. */
-export function within(point, places) {
-  if (places.length < 2) return places[0] ?? [0, 0]
-  const edges = places.map((place, i) => [place, places[(i + 1) % places.length]])
-  if (places.length > 2 && edges.every(([a, b]) => cross(a, b, point) >= 0)) return point
+/** Returns the point in the polygon of `points` that is nearest to `point`. */
+export function within(point, points) {
+  if (points.length < 2) return points[0] ?? [0, 0]
+  const edges = points.map((corner, i) => [corner, points[(i + 1) % points.length]])
+  if (points.length > 2 && edges.every(([a, b]) => cross(a, b, point) >= 0)) return point
   const nearest = edges.map(([a, b]) => {
     const [x, y] = [b[0] - a[0], b[1] - a[1]]
     const part = Math.min(1, Math.max(0, ((point[0] - a[0]) * x + (point[1] - a[1]) * y) / (x * x + y * y)))
     return [a[0] + part * x, a[1] + part * y]
   })
-  return nearest.reduce((best, place) => (distance(place, point) < distance(best, point) ? place : best))
+  return nearest.reduce((best, corner) => (distance(corner, point) < distance(best, point) ? corner : best))
 }
 
 /**
- * The shares of a point among the corners: mean value coordinates (Floater, Mean value coordinates, 2003). They are
- * positive inside, add up to 1, are 1 on a corner, and their weighted mean of the corners is the point again.
+ * Returns the shares of the corners at a point: mean value coordinates (Floater, Mean value coordinates, 2003). They are
+ * positive inside, add up to 1, and are 1 on a corner. The corners' mean, weighted by them, is the point.
  */
-export function sharesAt(point, places) {
-  const count = places.length
-  const [x, y] = within(point, places)
-  const reach = places.map(place => distance(place, [x, y]))
+export function sharesAt(point, points) {
+  const count = points.length
+  const [x, y] = within(point, points)
+  const reach = points.map(corner => distance(corner, [x, y]))
   const on = reach.findIndex(r => r < 1e-6)
-  if (on >= 0) return places.map((_, i) => (i === on ? 1 : 0))
+  if (on >= 0) return points.map((_, i) => (i === on ? 1 : 0))
   if (count === 2) return shares([reach[1], reach[0]])
-  // On an edge the tangent of the half angle between its ends is as good as infinite: they share all.
-  const half = places.map((place, i) => {
-    const other = places[(i + 1) % count]
-    const dot = (place[0] - x) * (other[0] - x) + (place[1] - y) * (other[1] - y)
-    return Math.tan(Math.atan2(cross([x, y], place, other), dot) / 2)
+  // On an edge, the tangent of the half angle between its ends is nearly infinite: those two share everything.
+  const half = points.map((corner, i) => {
+    const other = points[(i + 1) % count]
+    const dot = (corner[0] - x) * (other[0] - x) + (corner[1] - y) * (other[1] - y)
+    return Math.tan(Math.atan2(cross([x, y], corner, other), dot) / 2)
   })
   return shares(reach.map((r, i) => (half[(i + count - 1) % count] + half[i]) / r))
 }
 
-/** The row for a puck: `max to 1` among the pictures that are not locked; a locked one keeps its weight. */
-export function rowAt(point, places, row, locked = []) {
-  const part = sharesAt(point, places)
+/** Returns the row for a puck: `max to 1` among the unlocked pictures; a locked one keeps its weight. */
+export function rowAt(point, points, row, locked = []) {
+  const part = sharesAt(point, points)
   const largest = Math.max(0, ...part.filter((_, i) => !locked[i]))
   return row.map((weight, i) => {
     if (locked[i]) return weight
@@ -112,11 +113,11 @@ export function rowAt(point, places, row, locked = []) {
   })
 }
 
-/** One picture alone; a locked one keeps its weight. */
+/** Returns the row of one picture alone; a locked one keeps its weight. */
 export const alone = (row, index, locked = []) =>
   row.map((weight, i) => (i === index ? 1 : locked[i] ? weight : 0))
 
-/** Equal shares; a locked picture keeps its weight. */
+/** Returns the row of equal shares; a locked picture keeps its weight. */
 export const equal = (row, locked = []) => row.map((weight, i) => (locked[i] ? weight : 1))
 
 const EASINGS = {
@@ -126,7 +127,7 @@ const EASINGS = {
   'ease in-out': t => t * t * (3 - 2 * t),
 }
 
-/** The rows of Blend Weights, or null where the server would refuse. */
+/** Returns the rows of Blend Weights, or null if the server would refuse. */
 export function blend(from, to, variants, easing) {
   if (!from?.length || from.length !== to?.length || !EASINGS[easing] || !(variants >= 1)) return null
   return Array.from({length: variants}, (_, i) => {
@@ -135,15 +136,9 @@ export function blend(from, to, variants, easing) {
   })
 }
 
-/** How many rows Sweep Weights makes. */
-export function sweepRows(pattern, variants, ingredients) {
-  if (pattern === 'one at a time') return ingredients
-  return pattern === 'simplex' ? ways(steps(ingredients, variants), ingredients) : variants
-}
-
-/** The rows of Sweep Weights. */
+/** Returns the rows of Sweep Weights. */
 export function sweep(ingredients, pattern, variants, seed = 0) {
-  const count = sweepRows(pattern, variants, ingredients)
+  const count = pattern === 'one at a time' ? ingredients : variants
   if (pattern === 'random') {
     const draw = generator(seed)
     return Array.from({length: count}, () => {
@@ -154,8 +149,8 @@ export function sweep(ingredients, pattern, variants, seed = 0) {
   // One at a time is a ramp of as many rows as ingredients.
   if (pattern !== 'simplex')
     return Array.from({length: count}, (_, i) => {
-      const place = count > 1 ? (i * (ingredients - 1)) / (count - 1) : 0
-      return Array.from({length: ingredients}, (_, k) => Math.max(0, 1 - Math.abs(place - k)))
+      const at = count > 1 ? (i * (ingredients - 1)) / (count - 1) : 0
+      return Array.from({length: ingredients}, (_, k) => Math.max(0, 1 - Math.abs(at - k)))
     })
   const whole = steps(ingredients, variants)
   const rows = []
@@ -174,7 +169,7 @@ function steps(ingredients, variants) {
   return whole
 }
 
-/** In how many ways `whole` steps are shared among `parts`: C(whole + parts - 1, parts - 1). */
+/** Returns in how many ways `whole` steps can be shared among `parts`: C(whole + parts - 1, parts - 1). */
 function ways(whole, parts) {
   let result = 1
   for (let k = 1; k < parts; k++) result = (result * (whole + k)) / k
@@ -182,7 +177,7 @@ function ways(whole, parts) {
 }
 
 /**
- * Python's random.random() after random.Random(seed): MT19937, seeded by an array of 32-bit words (Matsumoto and
+ * Returns Python's random.random() after random.Random(seed): MT19937, seeded by an array of 32-bit words (Matsumoto and
  * Nishimura, Mersenne Twister, 1998, and their mt19937ar of 2002).
  */
 function generator(seed) {

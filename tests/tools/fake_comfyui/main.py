@@ -79,6 +79,10 @@ class Handler(BaseHTTPRequestHandler):
             State.uploads.append(body.decode("latin-1"))
             self.answer({"name": "mine.png", "subfolder": "image-mixer", "type": "input"})
             return
+        if self.path == "/image_mixer/estimate":
+            known = os.environ.get("FAKE_COMFYUI") != "older"
+            self.answer({"images": 0, "paid_jobs": 0, "nodes": []} if known else {}, 200 if known else 405)
+            return
         data = json.loads(body)
         State.told.append([self.path, data])
         if self.path != "/prompt":

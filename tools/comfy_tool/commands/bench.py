@@ -3,6 +3,7 @@
 What a script must do: print one JSON object as the last line of its standard output, figure name to {"value": number,
 "aim": text or null, "unit": text}, and exit with 0 whatever the figures are. An aim is text such as "<= 1.02" or
 ">= 0.9", null if there is none. The script may print anything before that line, and import its neighbours.
+With --quick it measures every figure at its smallest size, without aims, to show that it still works.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def command(options: argparse.Namespace) -> int:
         raise UsageError(f"benchmarks: {listed}" if not options.name else f"no benchmark {options.name!r}: {listed}")
     install = find_install(options.comfyui, options.python, options.version)
     announce(install)
-    figures = measure(options.name, install)
+    figures = measure(options.name, install, options.quick)
     if options.json:
         print(json.dumps(figures))
     else:
@@ -45,10 +46,15 @@ def available() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
-def measure(name: str, install: Install) -> dict[str, dict[str, Any]]:
+def command_of(name: str, quick: bool = False) -> list[str]:
+    """Return Python's arguments for a benchmark."""
+    return [str(FOLDER / f"{name}.py"), *(["--quick"] if quick else [])]
+
+
+def measure(name: str, install: Install, quick: bool = False) -> dict[str, dict[str, Any]]:
     """Run a script in ComfyUI's Python and return its figures. What it prints before them goes to standard error."""
     # Not in the pack's root: its folder `nodes` would hide ComfyUI's module from processes that the script starts.
-    command = [str(install.python), str(FOLDER / f"{name}.py")]
+    command = [str(install.python), *command_of(name, quick)]
     done = subprocess.run(
         command,
         cwd=FOLDER,

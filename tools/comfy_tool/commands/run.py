@@ -92,7 +92,11 @@ def server_for(options: argparse.Namespace) -> Iterator[Client]:
 def dry_run(options: argparse.Namespace, prompt: MutablePrompt, info: Mapping[str, Any], client: Client) -> int:
     """Check a prompt and print what it would make. No file is uploaded."""
     apply_settings(prompt, options.settings, info, lambda file: file.name)
-    found = estimate(prompt, info, check(prompt, info))
+    check(prompt, info)
+    found = estimate(client, prompt)
+    if found is None:
+        say("The server cannot count images and paid jobs: Image Mixer is missing there, or older than this one.")
+        found = Estimate()
     if options.json:
         nodes = [
             {"node": node.node_id, "title": node.title, "images": _shown(node.images), "paid": node.paid}

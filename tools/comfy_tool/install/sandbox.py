@@ -86,10 +86,16 @@ class Builder:
 
     def client(self) -> Path:
         """Return a Python with the libraries for talking to a running server, and no ComfyUI. Raises ToolError."""
-        name = self._name("client", pins.CLIENT)
-        what = "what talking to a server needs"
+        return self._python("client", pins.CLIENT, "what talking to a server needs")
+
+    def registry(self) -> Path:
+        """Return a Python with the programs that pack and check a registry's package. Raises ToolError."""
+        return self._python("registry", pins.REGISTRY, "the registry's checks")
+
+    def _python(self, label: str, packages: Sequence[str], what: str) -> Path:
+        name = self._name(label, packages)
         with file_lock(self.cache / "setup.lock", f"installing {what}"):
-            self._layer(name, None, list(pins.CLIENT), what)
+            self._layer(name, None, list(packages), what)
         return venv_python(self.cache / name)
 
     def _name(self, label: str, *asked: Sequence[str]) -> str:
