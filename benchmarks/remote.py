@@ -86,7 +86,7 @@ def side_by_side(works: list[Callable[[], None]]) -> None:
 
 
 def overhead(folder: Path, sizes: Sizes) -> tuple[float, float]:
-    """(mean seconds beyond the generation, mean calls a job): every length with every error of the eta, once each."""
+    """(mean seconds beyond the generation, mean calls per job): every length with every error of the eta, once each."""
     from image_mixer.remote.endpoints import Timeouts
     from image_mixer.tests.remote import harness
     from image_mixer.tests.standin.app import Service

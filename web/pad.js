@@ -1,4 +1,4 @@
-// The pad of Image Mix: its value is one text, a number a socket. Weights follow their pictures when links change.
+// The pad of Image Mix: its value is one text, one number per socket. Weights follow their pictures when links change.
 
 import {app} from '../../scripts/app.js'
 import {heightFor, Pad} from './lib/pad.mjs'
@@ -63,7 +63,7 @@ class Value {
     put(this.holder, text)
   }
 
-  /** The row shown: numbers of the text, 1 where one is missing. */
+  /** The row that is shown: the numbers of the text, and 1 for each missing one. */
   get row() {
     return padded(this.draft ?? parse(this.text) ?? [], pictureSockets(this.node).length)
   }
@@ -96,7 +96,7 @@ class Value {
     this.show()
   }
 
-  /** When all links are there: forgets the numbers behind them, which the server would refuse. */
+  /** Once all links are there: forgets the numbers after the last socket, which the server would refuse. */
   settle() {
     if (!this.node.graph || app.configuringGraph) return
     const row = parse(this.text)

@@ -9,7 +9,7 @@ const KINDS = ['ImageMixerBlendWeights', 'ImageMixerSweepWeights']
 const MOST = 200 // columns; more could not be told apart
 const HEIGHT = 96
 
-/** A widget's number or text; undefined where a link decides and its origin is no plain number. */
+/** A widget's number or text; undefined if a link decides and its origin is not a plain number. */
 function valueOf(node, name) {
   const own = decider(node, name)
   if (own) return own.value

@@ -162,7 +162,7 @@ export function addElement(node, name, type, element, options) {
 }
 
 /**
- * Adds an element to a node that is no value of it: not saved and not in the prompt. It must be the node's last widget:
+ * Adds an element to a node that is not a value of it: it is neither saved nor part of the prompt. It must be the node's last widget:
  * front end 1.47 leaves a hole in the saved values where such a widget stands. `height()` is asked in classic mode.
  */
 export function addPanel(node, name, element, height) {

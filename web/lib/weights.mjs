@@ -15,7 +15,7 @@ export function parse(text) {
 /** The row as text, with 6 significant digits. */
 export const format = row => row.map(number => Number(number.toPrecision(6))).join(', ')
 
-/** One weight for each of `count` sockets: 1 where the row has none. */
+/** One weight for each of `count` sockets; 1 if the row is too short. */
 export const padded = (row, count) => Array.from({length: count}, (_, i) => row[i] ?? 1)
 
 /**
