@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("training",)
+CODE = ("mixing", "network", "wire", "remote", "local", "server", "nodes", "tools", "training", "benchmarks")
 """The rooms whose sources are read."""
 
-PAGES = ("*.md", "docs/*.md", "web/docs/*.md", "training/*.md", "local/demo_model/*.md")
+PAGES = ("*.md", "docs/*.md", "web/docs/*.md", "local/demo_model/*.md", "web/*.js", "web/lib/*.mjs", "locales/en/*.json")
 """What else is read: pages, scripts (.js, .mjs) and locales (.json)."""
 
 _MEASURED = (

@@ -18,7 +18,7 @@ PRODUCT = (*ROOMS, "web")
 MAY_IMPORT: dict[str, set[str]] = {
     "mixing": set(),
     "network": {"mixing"},
-    "wire": {"mixing", "network", "remote"},
+    "wire": {"mixing"},
     "remote": {"mixing", "network", "wire"},
     "local": {"mixing"},
     "server": {"mixing", "network", "remote"},
