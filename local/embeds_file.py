@@ -83,7 +83,7 @@ def _sequence(blank: Encoded) -> torch.Tensor:
 
 
 def _blank(tensors: dict[str, torch.Tensor]) -> Callable[[], Encoded] | None:
-    """Return a function that returns the tower's states for an empty picture, or None if the file has none."""
+    """Return a function that returns the tower's states for an empty picture, or None if the file does not hold them."""
     if BLANK not in tensors:
         return None
     states = tensors[BLANK].to(torch.float32)

@@ -99,7 +99,7 @@ class Settings:
 class Start:
     """What sampling starts from: `latent` [B, C, H, W] (or [B, C, 1, H, W]), one seed per item, and an inpainting mask.
 
-    `noise_mask` [B, 1, H, W] is 1 where the latent is made anew; None means everywhere.
+    `noise_mask` [B, 1, H, W] is 1 in the parts to make anew; None makes all of it anew.
     """
 
     latent: torch.Tensor

@@ -90,8 +90,8 @@ def on_cpu(tensor: torch.Tensor) -> torch.Tensor:
 
 
 _NO_PROJECTION = (
-    "A text ingredient needs a CLIP-L with its text projection, and {} has none (SD1.x checkpoints never do): load "
-    "clip_l.safetensors of SDXL, SD3 or Flux with Load CLIP."
+    "A text ingredient needs a CLIP-L with its text projection, and {} does not have one (SD1.x checkpoints never do): "
+    "load clip_l.safetensors of SDXL, SD3 or Flux with Load CLIP."
 )
 
 

@@ -148,7 +148,7 @@ def _in_execution_order(nodes: dict[str, _Node], define: Define) -> list[str]:
 
 @dataclass
 class _Counts:
-    """Counts by node id. `read` fills them in, node by node in execution order; a node of a circle has none."""
+    """Counts by node id. `read` fills them in, node by node in execution order; a node of a circle is not counted."""
 
     nodes: Mapping[str, _Node]
     define: Define

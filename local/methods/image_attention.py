@@ -45,7 +45,7 @@ class Layer:
 
 
 def layers_of(denoiser: torch.nn.Module) -> list[Layer]:
-    """Return the cross-attentions of a UNet in execution order: input, middle, output blocks. Empty if it has none."""
+    """Return the cross-attentions of a UNet in execution order: input, middle, output blocks. Empty for a model without any."""
     found: list[Layer] = []
     count = 0
     for block, number, module in _blocks(denoiser):

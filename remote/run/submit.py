@@ -104,7 +104,7 @@ def _clear_or_not(context: RunContext, answer: Answer) -> Answer:
 
 
 def _image_urls(context: RunContext, attempt: Attempt) -> tuple[str, ...]:
-    """Return the URL of each image of the request; upload the pictures that have none."""
+    """Return the URL of each image of the request; upload the pictures that do not have one yet."""
     pictures = {picture.digest: picture for picture in _pictures(attempt)}
     if pictures:
         attempt.show_step("uploading", None)

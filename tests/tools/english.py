@@ -55,7 +55,8 @@ RULES = (
         "is not a",
     ),
     _rule("has none", r"\b(?:has|have|had) (?:none\b|no [\w-]+(?: [\w-]+)? of (?:its|their) own\b)", "does not have"),
-    _rule("has not", r"\b(?:has|have) not(?=[.,;:)]|$)", "does not have"),
+    _rule("has not", r"\b(?:has|have) not(?=[.,;:)]|$| (?:an?|the|one|any|its)\b)", "does not have"),
+    _rule("mannered", r"(?i)\bby way of\b|\bsuch that nobody\b", "by, so that"),
     _rule("said of", r"\b(?:is|are|was|were) (?:said|told|asked) of\b|\bto be said of\b", "name who says what"),
     _rule("tells of", r"\b(?:tells?|told|hears?|heard) of\b|\bhears\b", "reports, receives"),
     _rule("inverted", r"(?:^|[.:] )(?:Asked|Told|Said|Kept|Sent|Meant|Wanted|Left out) (?:is|are) ", "subject first"),
@@ -187,7 +188,8 @@ def _page(source: str) -> Iterator[Text]:
             yield Text(first, "page", words.replace("`", ""))
             words = ""
         if said and not fenced and not said.startswith("```"):
-            first, words = (first, f"{words} {said}") if words else (number, said)
+            plain = re.sub(r"^\d+\. ", "", said)
+            first, words = (first, f"{words} {plain}") if words else (number, plain)
 
 
 def _script(source: str) -> Iterator[Text]:

@@ -10,7 +10,7 @@ from image_mixer.tests.tools.english import RULES, Text, files, hits, texts
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ALLOWED: dict[str, str] = {}
+ALLOWED: dict[str, str] = {'"is no", "is none of"': "CONTRIBUTING.md names the turns to avoid"}
 """Ordinary English that a rule matches, word for word as in a text, and why it is right."""
 
 
@@ -31,6 +31,7 @@ def broken(kind: str, words: str) -> list[str]:
         ("per", "It downloads 3.5 MB a second for minutes"),
         ("per", "Two jobs a minute at most"),
         ("per", "0.3 s an image"),
+        ("per", "16 jobs a queue and 200 a day"),
         ("each", "The pictures to mix, a socket each."),
         ("each", "The seeds, a run each."),
         ("none of", "The method is none of this node's: choose one from its list."),
@@ -39,6 +40,7 @@ def broken(kind: str, words: str) -> list[str]:
         ("is no", "These 9 bytes are no PNG picture."),
         ("has none", "`auto`, which has no inputs of its own"),
         ("has none", "1 where it has none"),
+        ("has not", "The vectors have not the needed numbers."),
         ("has not", "a program that finds faces, which this pack has not."),
         ("said of", "what is said of it in the log"),
         ("said of", "Nothing to be said of the rest"),
@@ -46,6 +48,8 @@ def broken(kind: str, words: str) -> list[str]:
         ("tells of", "It hears what the service says"),
         ("inverted", "Asked is the service's own list."),
         ("inverted", "A run ends here. Kept are the pictures."),
+        ("mannered", "By way of a proxy"),
+        ("mannered", "Kept such that nobody reads it"),
         ("doubled", "The steps, what comes first first."),
         ("where", "None where the file is absent."),
         ("where", "Raises InputError where a row is short."),

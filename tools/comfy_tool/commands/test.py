@@ -216,7 +216,7 @@ def static_checks(sandbox: Sandbox, env: Mapping[str, str], arguments: Sequence[
 
 
 def types_hold(python: str, env: Mapping[str, str]) -> bool:
-    """Whether mypy finds no fault. The pack is read as the package `image_mixer`, whatever its folder is called: its
+    """Say whether mypy finds no fault. The pack is read as the package `image_mixer`, whatever its folder is called: its
     relative imports lead from one room to another, and mypy takes what it cannot find for Any."""
     with tempfile.TemporaryDirectory(prefix="image-mixer-types-") as scratch:
         link_folder(Path(scratch) / "image_mixer", ROOT)
