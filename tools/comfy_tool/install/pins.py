@@ -36,8 +36,8 @@ TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")
 TOOLS = (
     "pytest>=8",
     "hypothesis>=6.100",
-    "mypy>=1.10",
-    "ruff>=0.6",
+    "mypy==2.4.1",
+    "ruff==0.17.6",  # another version may format differently; .pre-commit-config.yaml names the same one
     "playwright>=1.45",
     "types-requests",
     "diffusers>=0.35,<0.43",  # the tests compare methods with it; ComfyUI itself does not use it
