@@ -6,8 +6,6 @@ nothing that it has. The last line is one JSON object of findings, each "yes", "
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import runpy
@@ -20,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 runpy.run_path(str(ROOT / "tests" / "conftest.py"))
 
-from image_mixer.mixing.errors import EngineError, ImageError, MixError  # noqa: E402
-from image_mixer.mixing.mix import Ingredient, Mix, Picture  # noqa: E402
+from image_mixer.mixing.errors import EngineError, MixError  # noqa: E402
+from image_mixer.mixing.mix import Ingredient, Mix  # noqa: E402
 from image_mixer.mixing.recipe import Recipe  # noqa: E402
 from image_mixer.network.pictures import Pictures  # noqa: E402
 from image_mixer.network.transport import RequestsTransport, Transport  # noqa: E402
@@ -35,9 +33,9 @@ from image_mixer.remote.store.results import Results  # noqa: E402
 from image_mixer.tests.standin import findings  # noqa: E402
 from image_mixer.tests.standin.findings import LARGE, Finding, Made, said  # noqa: E402
 from image_mixer.tests.standin.watched import FULL_PAGE, Account, Page, Watch  # noqa: E402
+from image_mixer.tests.support.pictures import check, of_file, size_of  # noqa: E402
 from image_mixer.tools.comfy_tool.commands.live import JOBS, KEY  # noqa: E402
 from image_mixer.wire.formats import wire_of  # noqa: E402
-from PIL import Image  # noqa: E402
 
 V6, V5, MARKED = MODELSLAB.name, STABLE_DIFFUSION_API.name, f"{MODELSLAB.name}, marked"
 RUN = "live"
@@ -103,7 +101,7 @@ def main(
         journal,
         Results(folder / "results", settings.results_bytes),
         watch,
-        Pictures(lambda given, most, side: (given.pixels, "image/jpeg"), size, check),
+        Pictures(lambda given, most, side: (given.pixels, "image/jpeg"), size_of, check),
         clock=clock,
         sleep=sleep,
     )
@@ -138,7 +136,7 @@ def _with_limits(settings: Settings) -> Settings:
 
 
 def _ask(engine: Engine, journal: Journal, folder: Path, name: str, asked: Asked, session: Session) -> None:
-    photographs = [picture(ROOT / "tools" / "assets" / file) for file in ("cat.jpg", "coffee.jpg")]
+    photographs = [of_file((ROOT / "tools" / "assets" / file).read_bytes()) for file in ("cat.jpg", "coffee.jpg")]
     mix = Mix(tuple(Ingredient("image", given) for given in photographs), (asked.weights,))
     recipe = Recipe(mix, prompt="a cat in a cup of coffee", width=512, height=512, steps=20, seed=asked.seed)
     order = Order(recipe, asked.endpoint, asked.take, run=RUN)
@@ -193,27 +191,6 @@ def _tell_counts(watch: Watch, before: Page | None, after: Page | None, queued: 
         f"The account's list has {totals[1]} jobs, and {totals[0]} before; {answered} different ids were answered to "
         f"submits. Its queue has {queues} jobs, and {queued} before. What else ran on this account counts too."
     )
-
-
-def picture(path: Path) -> Picture:
-    """A photograph as the bytes of its file."""
-    data = path.read_bytes()
-    return Picture(hashlib.sha256(data).hexdigest(), data)
-
-
-def size(given: Picture) -> tuple[int, int]:
-    """(width, height) in pixels."""
-    with Image.open(io.BytesIO(given.pixels)) as image:
-        return image.size
-
-
-def check(data: bytes) -> None:
-    """Raises ImageError unless the whole picture can be read."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"The download is a broken picture: {type(error).__name__}.") from error
 
 
 if __name__ == "__main__":
