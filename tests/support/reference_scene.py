@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import comfy.sample
@@ -51,11 +52,20 @@ def text(model: Any, seed: int = 3) -> Any:
 def embeddings_of(model: Any, rows: Any, pictures: Any = None, negative: Any = None) -> Embeddings:
     """References of different sizes, `pictures` their numbers, weighted by `rows`."""
     pictures = range(len(rows[0])) if pictures is None else pictures
-    made = tuple(
-        Encoded(latent=shaped(model, drawn(20 + index, 1, channels_of(model), *SIZES[index % 4]))) for index in pictures
-    )
     ingredients = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in pictures)
-    return Embeddings(Mix(ingredients, tuple(map(tuple, rows))), made, negative)
+    return replace(embeddings_for(model, Mix(ingredients, tuple(map(tuple, rows)))), negative=negative)
+
+
+def embeddings_for(model: Any, mix: Mix) -> Embeddings:
+    """Latents for the pictures of `mix`; the digest of a picture is its number, and an ingredient of text has no latent."""
+    return Embeddings(mix, tuple(_encoded(model, one) for one in mix.ingredients))
+
+
+def _encoded(model: Any, ingredient: Ingredient) -> Encoded:
+    if not isinstance(ingredient.content, Picture):
+        return Encoded()
+    index = int(ingredient.content.digest, 16)
+    return Encoded(latent=shaped(model, drawn(20 + index, 1, channels_of(model), *SIZES[index % 4])))
 
 
 def applied(
