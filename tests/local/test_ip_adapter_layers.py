@@ -12,7 +12,8 @@ import random_model
 import torch
 from image_mixer.local import engine
 from image_mixer.local.methods import image_attention, ip_adapter
-from image_mixer.tests.support.ip_adapter_scene import adapter_of, mix_of, once
+from image_mixer.tests.support.ip_adapter_scene import adapter_of, once
+from image_mixer.tests.support.mixes import mix_of
 
 PROFILES = ip_adapter.PROFILES
 

@@ -180,7 +180,7 @@ def test_a_span_is_absence_outside_it(scene: Scene) -> None:
 
 
 def test_the_same_pixels_twice_and_global_generators_and_model_untouched(scene: Scene) -> None:
-    mix, model = scene.mix(0.5, 0.7), scene.model
+    mix, model, plain = scene.mix(0.5, 0.7), scene.model, scene.plain()
     torch.manual_seed(1), random.seed(2), numpy.random.seed(3)
     states = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1].copy()
     before = repr(model.model_options), repr(model.wrappers), dict(model.object_patches)
@@ -190,14 +190,15 @@ def test_the_same_pixels_twice_and_global_generators_and_model_untouched(scene: 
     assert (repr(model.model_options), repr(model.wrappers), model.object_patches) == before
     torch.manual_seed(99)
     assert torch.equal(first, scene.run(mix, samples=scene.samples))
+    assert torch.equal(scene.plain(), plain)
 
 
-def test_other_weights_and_seeds_run_no_encoder_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_weights_seeds_and_prompts_run_no_encoder_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.run(scene.mix(0.5, 0.5))
     calls = []
     for owner, name in scene.encoders():
         monkeypatch.setattr(owner, name, lambda *_, name=name, **__: calls.append(name))
-    scene.run(scene.mix(0.1, 0.9), seed=methods.SEED + 1)
+    scene.run(scene.mix(0.1, 0.9), seed=methods.SEED + 1, prompt="new")
     assert calls == []
 
 
@@ -267,7 +268,8 @@ def test_regions_and_spans_are_taken_or_refused(scene: Scene, monkeypatch: pytes
     change = {"region": Region("left", left_half(scene))} if what == "region" else {"end": 0.5}
     mix = methods.with_all(scene.mix(1.0), **change)
     if limits.regions if what == "region" else limits.spans:
-        assert different(scene.run(mix, steps=4), scene.run(scene.mix(1.0), steps=4))
+        made = scene.run(mix, steps=4)
+        assert different(made, scene.run(scene.mix(1.0), steps=4)) and different(made, scene.plain(steps=4))
     else:
         refused(scene, mix, f"Ingredient 1 has a {what}, which {scene.method} does not know", monkeypatch)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,17 @@ import micro
 import micro_adapters
 import torch
 from image_mixer.local import engine, ip_adapter_file, towers
-from image_mixer.mixing import images
-from image_mixer.mixing.mix import Ingredient, Mix
+from image_mixer.mixing.mix import Mix
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.support.mixes import recipe_of as small_recipe
+from image_mixer.tests.support.pictures import picture
 from safetensors.torch import save_file
 
 NEAR = 1e-4
 EXACT = 1e-6
 LEFT = torch.cat([torch.ones(8, 4), torch.zeros(8, 4)], dim=1)
 
-
-def picture(seed: int, height: int = 56, width: int = 56) -> Ingredient:
-    return Ingredient(
-        "image", images.picture(torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed)))
-    )
-
-
-def mix_of(*weights: float, rows: Any = None) -> Mix:
-    return Mix(tuple(picture(i) for i in range(len(weights or rows[0]))), rows or (weights,))
-
-
-def recipe_of(mix: Mix, **changes: Any) -> Recipe:
-    size = {"width": 64, "height": 64, "steps": 3, "guidance_scale": 3.0, "seed": 7, "prompt": "a cat"}
-    return Recipe(mix, **{**size, **changes})
+recipe_of = partial(small_recipe, steps=3)
 
 
 def adapter_of(folder: Path, kind: str, unet: dict[str, Any]) -> ip_adapter_file.Adapter:

@@ -79,6 +79,7 @@ class Scene(ABC):
         guidance: float = GUIDANCE,
         seed: int = SEED,
         samples: int = 1,
+        prompt: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> torch.Tensor:
         """Return the latents [variants x samples, ...] of `mix`; all items of Apply Mix start from the same noise."""
@@ -139,9 +140,17 @@ class Generated(Scene):
         guidance: float = GUIDANCE,
         seed: int = SEED,
         samples: int = 1,
+        prompt: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> torch.Tensor:
-        recipe = recipe_of(mix, prompt=self.prompt, steps=steps, guidance_scale=guidance, seed=seed, samples=samples)
+        recipe = recipe_of(
+            mix,
+            prompt=self.prompt if prompt is None else prompt,
+            steps=steps,
+            guidance_scale=guidance,
+            seed=seed,
+            samples=samples,
+        )
         chosen = self.settings if settings is None else settings
         return generated(recipe, self.models, self.method, chosen, strength=strength)
 
@@ -207,6 +216,7 @@ class Applied(Scene):
         guidance: float = GUIDANCE,
         seed: int = SEED,
         samples: int = 1,
+        prompt: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> torch.Tensor:
         chosen = self.settings if settings is None else settings
