@@ -18,7 +18,7 @@ from ..console import printable, say
 from ..errors import ToolError, UsageError
 from ..install.sandbox import Builder
 from ..paths import ROOT
-from .test import sandbox_environment
+from .sandboxed import sandbox_environment
 
 FOLDER = ROOT / "benchmarks"
 _COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq}
