@@ -28,7 +28,7 @@ REAL_UNET = {**micro_unets.SD15_LAYOUT, "model_channels": 320}
 
 
 def write_checkpoint(path: Path, unet: dict[str, torch.Tensor]) -> None:
-    """A stock SD1.5 checkpoint around a denoiser: a TAESD and a strided text tower."""
+    """Write a stock SD1.5 checkpoint around a denoiser, with a TAESD and a strided text encoder."""
     state = {f"model.diffusion_model.{key}": value for key, value in unet.items()}
     state.update({f"first_stage_model.{key}": value for key, value in random_model.taesd_state(2).items()})
     state.update(random_model.strided_state(random_model.clip_l_shapes(), "cond_stage_model.transformer."))

@@ -29,7 +29,7 @@ def opened(live: Live, saved: dict[str, Any]) -> Image.Image:
 
 
 def seeds_graph(count: int) -> dict[str, Any]:
-    """A recipe for each of `count` seeds; the list of their pictures on one sheet, which is saved with the reports."""
+    """A graph with one recipe per seed, `count` seeds; all pictures go on one sheet, which is saved with the reports."""
     prompt = local_graph()
     prompt |= graph(
         sequence=("ImageMixerSeedSequence", {"seed": 5, "count": count, "mode": "count up"}),
@@ -56,7 +56,7 @@ def test_a_sheet_of_a_list_is_saved_once_with_all_reports(live: Live) -> None:
 def test_a_sheet_is_told_again_from_the_cache_and_needs_no_save_node(live: Live) -> None:
     prompt = seeds_graph(2)
     del prompt["kept"], prompt["save"]
-    # As a page asks: older servers tell nobody else of what they have in the cache.
+    # As a page does: older servers send cached outputs only to the client that queued.
     asked = [live.post("/prompt", {"prompt": prompt, "client_id": "a page"})[1]["prompt_id"] for _ in range(2)]
     first, again = (live.ended(one)["outputs"]["sheet"]["image_mixer_sheet"] for one in asked)
     assert first == again

@@ -163,7 +163,7 @@ def test_local_is_encode_apply_ksampler_also_with_different_zeros(live: Live) ->
     outputs = live.good(prompt)
     ours, core = pixels(live, outputs, "own"), pixels(live, outputs, "core")
     assert len(ours) == len(core) == 2
-    # KSampler draws other noise for the second item, so only the first can be the same; a rounding apart at most.
+    # KSampler draws other noise for the second item, so only the first can be equal, up to rounding.
     apart = [abs(x - y) for x, y in zip(ours[0], core[0], strict=True)]
     assert max(apart) <= 1
     assert [image["weights"] for image in report_of(outputs)["images"]] == [[1.0, 0.4, 0.0], [0.0, 0.7, 1.5]]

@@ -1,4 +1,4 @@
-"""Method unclip in a real ComfyUI server: its template, with towers of real shape, and any sampler behind Apply Mix."""
+"""Method unclip in a real ComfyUI server: its template, with encoders of real shape, and any sampler after Apply Mix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of method ip-adapter share: pictures, adapters, runs and single forwards on micro models."""
+"""What the tests of method ip-adapter share: adapters, runs and single forward passes on micro models."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def latents_of(recipe: Recipe, models: engine.Models, combine: str = "shared", *
 
 
 def plain(models: engine.Models, recipe: Recipe, model: Any = None) -> torch.Tensor:
-    """The recipe's prompts through core's KSampler, without any mix."""
+    """Return the latents of the recipe's prompts through core's KSampler, without any mix."""
     import nodes
 
     conds = [
@@ -63,7 +63,7 @@ def forward(
     guidance: float = 3.0,
     **more: Any,
 ) -> torch.Tensor:
-    """What one forward of ComfyUI's guided sampling gives at the noisiest sigma."""
+    """Return the result of one guided forward pass of ComfyUI's sampling at the largest sigma."""
     text, avoided = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
     settings = {"combine": combine, **more.pop("settings", {})}
     model, positive, negative = engine.apply(

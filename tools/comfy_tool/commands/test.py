@@ -1,4 +1,4 @@
-"""`test`: the tests by tiers. A tier that cannot run has failed; nothing is left out in silence."""
+"""The command `test`: runs the tests by tier. A tier that cannot run counts as failed; nothing is left out silently."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .sandboxed import safe_module, sandbox_environment
 
 TIERS = ("pure", "comfyui", "browser", "soak")
 
-# Which folders of tests/ belong to which tier. One that is in none of them fails every run.
+# Which folders of tests/ belong to which tier. A folder that belongs to no tier fails every run.
 FOLDERS = {
     "pure": ("mixing", "wire", "network", "remote", "tools"),
     "comfyui": ("local", "parity", "nodes", "server", "live", "training", "benchmarks"),
@@ -57,9 +57,9 @@ NO_TESTS = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one tier, or of one check in it. `problem` is one line, empty when all went well.
+    """The outcome of one tier, or of a part of it. `problem` is one line, empty if all passed.
 
-    `noted` are the figures that tests recorded as properties, "test_x: unknown 2".
+    `noted` are the figures that tests recorded as properties, such as "test_x: unknown 2".
     """
 
     name: str
@@ -72,11 +72,11 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether it passed."""
+        """Whether all passed."""
         return not self.problem
 
     def line(self) -> str:
-        """The summary line."""
+        """Return the summary line."""
         counts = f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped in {elapsed(self.seconds)}"
         return f"tier {self.name}: {'passed' if self.ok else 'FAILED'} ({counts}){self.problem and ': ' + self.problem}"
 
@@ -168,7 +168,7 @@ def joined(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[Outcome]:
 
 
 def plan(tier: str | None, paths: Sequence[str] = ()) -> list[Job]:
-    """The pytest runs that make up a tier. Paths, where any are named, choose among them."""
+    """Return the pytest runs that make up a tier. If paths are named, return only the runs that they belong to."""
     if tier == "soak":
         others = [version for version in reversed(pins.RELEASES) if version != pins.DEFAULT_VERSION]
         jobs = [Job(f"comfyui on {version}", FOLDERS["comfyui"], "", version) for version in others]
@@ -188,19 +188,19 @@ def plan(tier: str | None, paths: Sequence[str] = ()) -> list[Job]:
 
 
 def test_paths(arguments: Sequence[str]) -> list[str]:
-    """Those of pytest's arguments that name tests, as paths from the root on."""
+    """Return those of pytest's arguments that name tests, as paths relative to the root."""
     return [text for text in arguments if text.startswith("tests") and (ROOT / text.split("::")[0]).exists()]
 
 
 def unclaimed_folders(tests: Path) -> list[str]:
-    """Folders with tests in them that no tier runs."""
+    """Return the folders with tests that no tier runs."""
     known = {name for folders in FOLDERS.values() for name in folders} | set(NOT_PYTHON)
     found = {path.relative_to(tests).parts[0] for path in tests.rglob("test_*.py") if path.parent != tests}
     return sorted(found - known)
 
 
 def run_job(job: Job, arguments: Sequence[str], output: Output | None = None) -> Outcome:
-    """Run the checks and tests of a tier, or of a part of it. What keeps it from running becomes its problem."""
+    """Run the checks and tests of a tier, or of a part of it. If it cannot run, the reason becomes its problem."""
     started = time.monotonic()
     output = output or Output()
     output.say(f"== {job.title} ==")
@@ -259,7 +259,7 @@ def run_pytest(
 
 
 def counts_of(report: Path) -> tuple[int, int, int]:
-    """Passed, failed and skipped in a JUnit report; zeros when there is none."""
+    """Return (passed, failed, skipped) of a JUnit report; zeros if the file does not exist."""
     try:
         suites = ElementTree.parse(report).getroot().iter("testsuite")
     except (OSError, ElementTree.ParseError):
@@ -273,7 +273,7 @@ def counts_of(report: Path) -> tuple[int, int, int]:
 
 
 def noted_in(report: Path) -> tuple[str, ...]:
-    """The properties that tests recorded in a JUnit report, each with its test's name."""
+    """Return the properties that tests recorded in a JUnit report, each with its test's name."""
     try:
         cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     except (OSError, ElementTree.ParseError):
