@@ -60,16 +60,10 @@ class Scene:
         self, weights: tuple[float, ...], combine: str, first: int = 0, before: Any = None
     ) -> tuple[Any, Any, Any]:
         """(model, positive, negative) with a mix of so many pictures, applied to `before` or to the plain model."""
-        import torch
         from image_mixer.local import engine
-        from image_mixer.mixing import images
-        from image_mixer.mixing.mix import Ingredient, Mix
+        from image_mixer.tests.support.mixes import mix_of
 
-        pictures = tuple(
-            Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))))
-            for i in range(first, first + len(weights))
-        )
-        embeddings = engine.embed_all(Mix(pictures, (weights,)), None, self.tower, None, "centre crop")
+        embeddings = engine.embed_all(mix_of(*weights, first=first), None, self.tower, None, "centre crop")
         model, positive, negative = before or self.plain
         settings = {"combine": combine}
         return engine.apply(model, positive, negative, embeddings, None, self.adapter, "ip-adapter", 1.0, settings)

@@ -11,10 +11,9 @@ import micro
 import micro_adapters
 import torch
 from image_mixer.local import engine, ip_adapter_file, towers
-from image_mixer.mixing.mix import Mix
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.support.mixes import mix_of
 from image_mixer.tests.support.mixes import recipe_of as small_recipe
-from image_mixer.tests.support.pictures import picture
 from safetensors.torch import save_file
 
 NEAR = 1e-4
@@ -34,21 +33,6 @@ def adapter_of(folder: Path, kind: str, unet: dict[str, Any]) -> ip_adapter_file
 def latents_of(recipe: Recipe, models: engine.Models, combine: str = "shared", **options: Any) -> torch.Tensor:
     settings = {"combine": combine, **options.pop("settings", {})}
     return engine.generate(recipe, models, engine.Options(method="ip-adapter", settings=settings, **options)).latents
-
-
-def plain(models: engine.Models, recipe: Recipe, model: Any = None) -> torch.Tensor:
-    """Return the latents of the recipe's prompts through core's KSampler, without any mix."""
-    import nodes
-
-    conds = [
-        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
-        for text in (recipe.prompt, recipe.negative_prompt)
-    ]
-    latent = {"samples": torch.zeros(1, 4, recipe.height // 8, recipe.width // 8)}
-    (done,) = nodes.common_ksampler(
-        model or models.model, recipe.seed, recipe.steps, recipe.guidance_scale, "euler", "normal", *conds, latent
-    )
-    return done["samples"]
 
 
 def near(one: torch.Tensor, other: torch.Tensor, by: float = NEAR) -> bool:
@@ -90,8 +74,7 @@ def once(model: Any, positive: Any, negative: Any, items: int = 1, guidance: flo
 
 
 def embedded(models: engine.Models, *weights: float, first: int = 0) -> towers.Embeddings:
-    mix = Mix(tuple(picture(first + i) for i in range(len(weights))), (weights,))
-    return engine.embed_all(mix, None, models.clip_vision, None, "centre crop")
+    return engine.embed_all(mix_of(*weights, first=first), None, models.clip_vision, None, "centre crop")
 
 
 def texts(models: engine.Models) -> tuple[Any, Any]:
