@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Server(base=prepared(tmp_path_factory.mktemp("output"))) as server:
-        yield Live(server)
+def live(shared: Live) -> Live:
+    return shared
 
 
 def opened(live: Live, saved: dict[str, Any]) -> Image.Image:
