@@ -52,13 +52,11 @@ def models() -> Any:
 
 def recipe(rows: Any, side: int, steps: int) -> Any:
     """Return a recipe of two random pictures with these rows of weights."""
-    import torch
-    from image_mixer.mixing.images import picture
-    from image_mixer.mixing.mix import Ingredient, Mix
+    from image_mixer.mixing.mix import Mix
     from image_mixer.mixing.recipe import Recipe
+    from image_mixer.tests.support.pictures import picture
 
-    pictures = [picture(torch.rand(1, side, side, 3, generator=torch.Generator().manual_seed(i))) for i in range(2)]
-    return Recipe(Mix(tuple(Ingredient("image", p) for p in pictures), rows), width=side, height=side, steps=steps)
+    return Recipe(Mix((picture(0, side, side), picture(1, side, side)), rows), width=side, height=side, steps=steps)
 
 
 def overhead(sizes: Sizes) -> dict[str, Any]:

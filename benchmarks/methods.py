@@ -75,16 +75,10 @@ class Scene:
         self, weights: tuple[float, ...], combine: str, first: int = 0, before: Any = None
     ) -> tuple[Any, Any, Any]:
         """Return (model, positive, negative) with a mix of one picture per weight, applied to `before` or to the plain model."""
-        import torch
         from image_mixer.local import engine
-        from image_mixer.mixing.images import picture
-        from image_mixer.mixing.mix import Ingredient, Mix
+        from image_mixer.tests.support.mixes import mix_of
 
-        pictures = tuple(
-            Ingredient("image", picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))))
-            for i in range(first, first + len(weights))
-        )
-        embeddings = engine.embed_all(Mix(pictures, (weights,)), engine.Encoders(self.tower))
+        embeddings = engine.embed_all(mix_of(*weights, first=first), engine.Encoders(self.tower))
         model, positive, negative = before or self.plain
         settings = {"combine": combine}
         return engine.apply(

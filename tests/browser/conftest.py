@@ -1,4 +1,4 @@
-"""Tests in a real browser on a real server, one of each for the whole run."""
+"""Tests in a real browser on a real server; all tests of a run share both."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ Link = tuple[str, int, str, str]
 
 
 def build(shown: ComfyPage, specs: list[Spec], links: list[Link]) -> dict[str, int]:
-    """A graph of nodes (name, type, place, widget values) and links (from, output, to, input); gives ids by name."""
+    """Build a graph of nodes (name, type, position, widget values) and links (from, output, to, input); return ids by name."""
     shown.faults.clear()
     shown.foreign.clear()
     ids: dict[str, int] = shown.page.evaluate(_BUILD, [specs, links])
@@ -42,8 +42,8 @@ def build(shown: ComfyPage, specs: list[Spec], links: list[Link]) -> dict[str, i
     return ids
 
 
-def mix_of(shown: ComfyPage, count: int) -> dict[str, int]:
-    """`count` pictures on an Image Mix called mix."""
+def image_mix(shown: ComfyPage, count: int) -> dict[str, int]:
+    """Build `count` Load Image nodes on an Image Mix called mix."""
     pictures: list[Spec] = [
         (f"p{i}", "LoadImage", (20, 40 + 60 * i), {"image": FILES[i % len(FILES)]}) for i in range(count)
     ]
@@ -52,19 +52,19 @@ def mix_of(shown: ComfyPage, count: int) -> dict[str, int]:
 
 
 def weights_in_prompt(shown: ComfyPage) -> list[float]:
-    """The pad's numbers as the page would send them."""
+    """Return the pad's numbers as the page would send them."""
     prompt = shown.prompt()
     text: str = next(node["inputs"]["pad"] for node in prompt.values() if node["class_type"] == "ImageMixerMix")
     return [float(piece) for piece in text.split(",")] if text else []
 
 
 def weights_on_screen(shown: ComfyPage) -> list[float]:
-    """The numbers that stand in the pad's fields."""
+    """Return the numbers in the pad's fields."""
     return [float(text) for text in shown.page.eval_on_selector_all(".imx-number", "all => all.map(one => one.value)")]
 
 
 def sent(prompt: dict[str, Any]) -> dict[str, Any]:
-    """What the server reads of a prompt: classes and inputs, by node."""
+    """Return what the server reads of a prompt: classes and inputs, by node."""
     return {
         str(number): {"class_type": node["class_type"], "inputs": node["inputs"]} for number, node in prompt.items()
     }

@@ -83,7 +83,7 @@ types => types.flatMap(type => app.graph.nodes.filter(node => node.type === type
 
 
 def demonstrated(name: str, prompt: Prompt) -> Prompt:
-    """The prompt of the template `name` as it is run here; see above."""
+    """Return the prompt of the template `name` as it is run here; see above."""
     if name in AS_THEY_ARE:
         return prompt
     pictures = iter(PAIRS.get(name, (0, 1)))
@@ -136,7 +136,7 @@ def run(client: Client, prompt: Prompt) -> list[Image.Image]:
 
 
 def weights_said(prompt: Prompt) -> list[str]:
-    """What stands below each picture: its number on the pad or in Mix Weights, or where it acts."""
+    """Return the caption of each picture: its weight on the pad or in Mix Weights, or its region."""
     for node in prompt.values():
         inputs = node["inputs"]
         text = inputs.get("pad") if "weights" not in inputs else ""
@@ -148,7 +148,7 @@ def weights_said(prompt: Prompt) -> list[str]:
 
 
 class Card:
-    """A square card with a last line that says who made the picture."""
+    """A square card whose last line says which model made the picture."""
 
     def __init__(self, line: str) -> None:
         self.image = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
@@ -156,7 +156,7 @@ class Card:
         self.text(line, SIDE / 2, SIDE - FOOT / 2, 21, FAINT)
 
     def text(self, text: str, x: float, y: float, size: int, colour: tuple[int, int, int] = INK) -> None:
-        """One line in the middle of a place."""
+        """Draw one line of text, centred on a point."""
         self.draw.text((x, y), text, fill=colour, font=ImageFont.load_default(size), anchor="mm")
 
     def put(self, image: Image.Image, box: tuple[int, int, int, int]) -> None:
@@ -173,7 +173,7 @@ class Card:
 
 
 def squared(file: Path) -> Image.Image:
-    """The middle of a picture, as the towers see it."""
+    """Return the centre crop of a picture, as the vision encoders see it."""
     image = Image.open(file).convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -228,7 +228,7 @@ def sheet_and_word(inputs: list[Image.Image], result: Image.Image, word: str, pu
 
 
 def file_of_vectors() -> Image.Image:
-    """What Load Embeds reads, where a picture would stand."""
+    """Draw the file that Load Embeds reads, in place of a picture."""
     image = Image.new("RGB", (2 * INPUT, 2 * INPUT), BACKGROUND)
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle((4, 4, 2 * INPUT - 4, 2 * INPUT - 4), 28, outline=INK, width=5)
@@ -265,7 +265,7 @@ def pictured(client: Client, file: Path) -> Image.Image:
 
 
 def drawn(shown: ComfyPage, file: Path) -> Image.Image:
-    """The card of a template whose model cannot be had here: its pictures, pad and engine as the page draws them."""
+    """Return the card of a template whose model is not available here: its pictures, pad and engine as the page draws them."""
     shown.open_workflow(file)
     shown.page.evaluate("() => { app.canvas.show_info = false; app.canvas.setDirty(true, true) }")
     shown.page.wait_for_timeout(2000)

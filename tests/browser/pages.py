@@ -1,4 +1,4 @@
-"""A page of ComfyUI's front end under Playwright, and what the tests ask of it."""
+"""A page of ComfyUI's front end under Playwright, with what the tests do to it."""
 
 from __future__ import annotations
 
@@ -218,12 +218,12 @@ class ComfyPage:
         self.page.wait_for_timeout(SETTLED_MS)
 
     def fit(self) -> dict[str, float]:
-        """Bring the whole graph into view; gives its rectangle on the screen."""
+        """Bring the whole graph into view; return its rectangle on the screen."""
         left, top, right, bottom = self.page.evaluate(_FIT)
         return {"x": left, "y": top, "width": right - left, "height": bottom - top}
 
     def boxes(self) -> list[dict[str, Any]]:
-        """Where each node lies, title included, in the graph's units, as large as this mode shows it."""
+        """Return the box of each node, title included, in the graph's units, as large as this mode draws it."""
         boxes: list[dict[str, Any]] = self.page.evaluate(_BOXES)
         return boxes
 
@@ -242,12 +242,12 @@ class ComfyPage:
         self.page.evaluate(_SET, values)
 
     def run(self) -> dict[str, Any]:
-        """Queue the graph through the page and wait; gives the outputs by node."""
+        """Queue the graph through the page and wait; return the outputs by node."""
         outputs: dict[str, Any] = self.record()["outputs"]
         return outputs
 
     def record(self) -> dict[str, Any]:
-        """Queue the graph through the page and wait; gives the server's record of the run."""
+        """Queue the graph through the page and wait; return the server's record of the run."""
         self.page.evaluate(_LISTEN)
         self.page.evaluate("() => app.queuePrompt(0, 1)")
         try:
@@ -259,7 +259,7 @@ class ComfyPage:
         return self.record_of(outcome["detail"]["prompt_id"])
 
     def record_of(self, prompt_id: str) -> dict[str, Any]:
-        """The server's record of a run that has ended. The page hears of the end before the history has it."""
+        """Return the server's record of a run that has ended. The page is told of the end before the history has it."""
         deadline = time.monotonic() + HISTORY_SECONDS
         while prompt_id not in (history := self.server.client.get(f"/history/{prompt_id}")):
             assert time.monotonic() < deadline, "the run is not in the server's history"
@@ -296,13 +296,13 @@ def comfy_page(
 
 
 def _is_ours(message: Any) -> bool:
-    """Whether an error or warning on the console comes from this pack's files or speaks of them."""
+    """Return whether an error or warning on the console comes from this pack's files or names them."""
     said = f"{message.text} {message.location.get('url', '')}"
     return message.type in ("error", "warning") and _speaks_of_us(said)
 
 
 def _speaks_of_us(text: str) -> bool:
-    """Whether a text has a file or an extension of this pack in it."""
+    """Return whether a text names a file or an extension of this pack."""
     return any(name in text for name in ("image-mixer", "imagemixer."))
 
 

@@ -46,7 +46,7 @@ def shown(page_of: Callable[[str], ComfyPage], mode: str) -> ComfyPage:
 
 
 def emptied(shown: ComfyPage) -> None:
-    """Leave nothing on the canvas."""
+    """Clear the canvas."""
     shown.page.evaluate(
         "() => { app.canvas.setGraph(app.rootGraph); app.graph.clear(); app.canvas.setDirty(true, true) }"
     )
@@ -54,7 +54,7 @@ def emptied(shown: ComfyPage) -> None:
 
 
 def built(shown: ComfyPage) -> list[dict[str, Any]]:
-    """The graph of these tests on the canvas; gives its nodes as a workflow names them."""
+    """Build the graph of these tests on the canvas; return its nodes as a workflow names them."""
     ids = build(shown, GRAPH, LINKS)
     return [{"id": ids[name], "type": kind} for name, kind, _, _ in GRAPH]
 

@@ -35,8 +35,8 @@ def test_pages_name_every_input_and_output(server: Server) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_help_panel_shows_a_page(browser: Browser, server: Server, mode: str) -> None:
-    """On a page of its own: in Vue mode of front end 1.47.12 it happens that no node is drawn any more, core's neither,
-    where the graph is cleared under the open panel."""
+    """On a separate page: in Vue mode, front end 1.47.12 sometimes stops drawing all nodes, core's too, if the graph is
+    cleared while the panel is open."""
     with comfy_page(browser, server, mode) as shown:
         page = shown.page
         page.evaluate("""() => {
@@ -50,5 +50,5 @@ def test_the_help_panel_shows_a_page(browser: Browser, server: Server, mode: str
         page.get_by_test_id("info-button").first.click()
         page.get_by_role("heading", name="Image Mix", exact=True).first.wait_for(timeout=10_000)
         page.get_by_text("The images to mix and how much of each.", exact=False).first.wait_for(timeout=10_000)
-        # The server keeps that the panel is open, and pages of later tests would open with it.
+        # The server remembers that the panel is open, and the pages of later tests would open with it.
         page.evaluate("() => app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', false)")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from image_mixer.tests.browser.graphs import mix_of
+from image_mixer.tests.browser.graphs import image_mix
 from image_mixer.tests.browser.pages import MODES, comfy_page
 from image_mixer.tools.comfy_tool.commands.locales import FOLDER, english
 from image_mixer.tools.comfy_tool.server.server import Server
@@ -20,7 +20,7 @@ def read(language: str, name: str) -> Any:
 
 
 def leaves(texts: Any, place: str = "") -> dict[str, str]:
-    """Every text by its place."""
+    """Return every text by its path in the file."""
     if not isinstance(texts, dict):
         return {place: texts}
     return {key: text for name, part in texts.items() for key, text in leaves(part, f"{place}/{name}").items()}
@@ -47,7 +47,7 @@ def test_chinese_has_every_text(name: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_the_page_speaks_chinese(browser: Browser, server: Server, mode: str) -> None:
     with comfy_page(browser, server, mode, locale="zh") as shown:
-        mix_of(shown, 3)
+        image_mix(shown, 3)
         titles = shown.page.evaluate(
             "() => ['ImageMixerMix', 'ImageMixerRecipe'].map(type => LiteGraph.registered_node_types[type].title)"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from image_mixer.tests.browser.graphs import mix_of, weights_in_prompt, weights_on_screen
+from image_mixer.tests.browser.graphs import image_mix, weights_in_prompt, weights_on_screen
 from image_mixer.tests.browser.pages import MODES, PHOTOGRAPHS, comfy_page
 from image_mixer.tools.comfy_tool.install.programs import ensure_front_end
 from image_mixer.tools.comfy_tool.server.server import Server
@@ -23,7 +23,7 @@ def newest() -> Iterator[Server]:
 @pytest.mark.parametrize("mode", MODES)
 def test_the_pad_works_in_it(browser: Browser, newest: Server, mode: str) -> None:
     with comfy_page(browser, newest, mode) as shown:
-        mix_of(shown, 3)
+        image_mix(shown, 3)
         corner = shown.page.locator(".imx-corner").nth(1).bounding_box()
         puck = shown.page.locator(".imx-puck").bounding_box()
         assert corner is not None and puck is not None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from image_mixer.tests.browser.graphs import build, mix_of, weights_in_prompt, weights_on_screen
+from image_mixer.tests.browser.graphs import build, image_mix, weights_in_prompt, weights_on_screen
 from image_mixer.tests.browser.pages import MODES, ComfyPage, comfy_page
 from image_mixer.tools.comfy_tool.install.programs import ensure_axe
 from image_mixer.tools.comfy_tool.server.server import Server
@@ -32,7 +32,7 @@ def settle(shown: ComfyPage) -> None:
 
 
 def shows(shown: ComfyPage, expected: list[float]) -> bool:
-    """Whether the screen comes to show these weights, and the prompt holds them too."""
+    """Return whether the screen comes to show these weights, with the same ones in the prompt."""
     deadline = time.monotonic() + 5
     while weights_on_screen(shown) != expected and time.monotonic() < deadline:
         settle(shown)
@@ -41,7 +41,7 @@ def shows(shown: ComfyPage, expected: list[float]) -> bool:
 
 
 def both(shown: ComfyPage) -> list[float]:
-    """The weights; those in the prompt are those on the screen."""
+    """Return the weights, after checking that the prompt and the screen agree."""
     settle(shown)
     seen, sent = weights_on_screen(shown), weights_in_prompt(shown)
     assert seen == (sent or [1.0] * len(seen))
@@ -69,7 +69,7 @@ def puck(shown: ComfyPage) -> tuple[float, float]:
 
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_the_puck_sets_the_weights_and_follows_them(shown: ComfyPage, count: int) -> None:
-    mix_of(shown, count)
+    image_mix(shown, count)
     assert both(shown) == [1.0] * count
     middle = puck(shown)
     corner = at(shown, ".imx-corner", 1)
@@ -83,7 +83,7 @@ def test_the_puck_sets_the_weights_and_follows_them(shown: ComfyPage, count: int
 
 
 def test_a_double_click_takes_a_picture_alone_and_the_button_all(shown: ComfyPage) -> None:
-    mix_of(shown, 4)
+    image_mix(shown, 4)
     shown.page.mouse.dblclick(*at(shown, ".imx-corner", 2))
     assert both(shown) == [0, 0, 1, 0]
     shown.page.mouse.click(*at(shown, ".imx-corner", 1))
@@ -93,7 +93,7 @@ def test_a_double_click_takes_a_picture_alone_and_the_button_all(shown: ComfyPag
 
 
 def test_the_keyboard_does_all_that_the_mouse_does(shown: ComfyPage) -> None:
-    mix_of(shown, 3)
+    image_mix(shown, 3)
     keyboard = shown.page.keyboard
     shown.page.locator(".imx-puck").focus()
     keyboard.press("ArrowUp")
@@ -116,7 +116,7 @@ def test_the_keyboard_does_all_that_the_mouse_does(shown: ComfyPage) -> None:
 
 
 def test_a_slider_and_a_number_set_one_weight(shown: ComfyPage) -> None:
-    mix_of(shown, 3)
+    image_mix(shown, 3)
     box = shown.page.locator(".imx-row input[type=range]").nth(1).bounding_box()
     assert box is not None
     shown.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -132,7 +132,7 @@ def test_a_slider_and_a_number_set_one_weight(shown: ComfyPage) -> None:
 
 
 def test_a_lock_keeps_a_weight(shown: ComfyPage) -> None:
-    ids = mix_of(shown, 3)
+    ids = image_mix(shown, 3)
     field = shown.page.locator(".imx-number").first
     field.fill("0.4")
     field.press("Enter")
@@ -149,7 +149,7 @@ def test_a_lock_keeps_a_weight(shown: ComfyPage) -> None:
 
 @pytest.mark.parametrize("scale", [0.6, 1.7])
 def test_it_is_the_same_at_any_zoom(shown: ComfyPage, scale: float) -> None:
-    mix_of(shown, 3)
+    image_mix(shown, 3)
     view = "([k]) => { app.canvas.ds.scale = k; app.canvas.ds.offset = [-500, 60]; app.canvas.setDirty(true, true) }"
     shown.page.evaluate(view, [scale])
     settle(shown)
@@ -160,7 +160,7 @@ def test_it_is_the_same_at_any_zoom(shown: ComfyPage, scale: float) -> None:
 
 
 def test_a_weight_stays_with_its_picture(shown: ComfyPage) -> None:
-    ids = mix_of(shown, 3)
+    ids = image_mix(shown, 3)
     for index, text in enumerate(("0.1", "0.2", "0.3")):
         field = shown.page.locator(".imx-number").nth(index)
         field.fill(text)
@@ -183,7 +183,7 @@ def test_a_weight_stays_with_its_picture(shown: ComfyPage) -> None:
 
 
 def test_undo_and_redo(shown: ComfyPage) -> None:
-    mix_of(shown, 3)
+    image_mix(shown, 3)
     shown.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()")
     drag(shown, at(shown, ".imx-corner", 1))
     assert both(shown) == [0, 1, 0]
@@ -197,7 +197,7 @@ def test_undo_and_redo(shown: ComfyPage) -> None:
 
 
 def test_undo_gives_a_picture_back_with_its_weight(shown: ComfyPage) -> None:
-    ids = mix_of(shown, 3)
+    ids = image_mix(shown, 3)
     shown.page.mouse.dblclick(*at(shown, ".imx-corner", 0))
     field = shown.page.locator(".imx-number").nth(2)
     field.fill("0.3")
@@ -219,7 +219,7 @@ def test_undo_gives_a_picture_back_with_its_weight(shown: ComfyPage) -> None:
 
 
 def test_save_reload_copy_and_a_switch_of_mode(shown: ComfyPage) -> None:
-    mix_of(shown, 2)
+    image_mix(shown, 2)
     drag(shown, at(shown, ".imx-corner", 1))
     assert both(shown) == [0, 1]
     saved = shown.page.evaluate("() => JSON.stringify(app.graph.serialize())")
@@ -250,9 +250,9 @@ def test_save_reload_copy_and_a_switch_of_mode(shown: ComfyPage) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_subgraph_keeps_the_pad(browser: Browser, server: Server, mode: str) -> None:
-    # On a page of its own: the front end keeps the widgets of a subgraph that was thrown away.
+    # On a separate page, because the front end keeps the widgets of a subgraph that was thrown away.
     with comfy_page(browser, server, mode) as shown:
-        ids = mix_of(shown, 2)
+        ids = image_mix(shown, 2)
         recipe = """([id]) => { const node = LiteGraph.createNode('ImageMixerRecipe'); node.pos = [1100, 60];
           app.graph.add(node); app.graph.getNodeById(id).connect(0, node, 0) }"""
         shown.page.evaluate(recipe, [ids["mix"]])
@@ -296,7 +296,7 @@ def test_connected_weights_put_the_pad_out_of_use(shown: ComfyPage) -> None:
 
 @pytest.mark.parametrize("palette", ["dark", "light"])
 def test_axe_finds_no_fault_in_the_pad(shown: ComfyPage, palette: str) -> None:
-    mix_of(shown, 4)
+    image_mix(shown, 4)
     shown.page.evaluate("name => app.extensionManager.setting.set('Comfy.ColorPalette', name)", palette)
     settle(shown)
     shown.page.evaluate(ensure_axe().read_text(encoding="utf-8"))
@@ -310,7 +310,7 @@ def test_axe_finds_no_fault_in_the_pad(shown: ComfyPage, palette: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_touch(browser: Browser, server: Server, mode: str) -> None:
     with comfy_page(browser, server, mode, touch=True) as shown:
-        mix_of(shown, 3)
+        image_mix(shown, 3)
         start, end = at(shown, ".imx-puck"), at(shown, ".imx-corner", 2)
         finger = shown.page.context.new_cdp_session(shown.page)
 
@@ -332,7 +332,7 @@ def test_touch(browser: Browser, server: Server, mode: str) -> None:
 
 
 def test_the_server_gets_what_the_pad_shows(shown: ComfyPage) -> None:
-    mix_of(shown, 2)
+    image_mix(shown, 2)
     drag(shown, at(shown, ".imx-corner", 0))
     shown.page.evaluate("""() => {
       const mix = app.graph.nodes.find(node => node.type === 'ImageMixerMix');

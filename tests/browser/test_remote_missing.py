@@ -1,4 +1,4 @@
-"""Pictures that did not come: what the badge of the paid node says on the screen, and the button that pays again."""
+"""Missing pictures: the badge of the paid node, and the button that pays again."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ ids => {
 
 @pytest.fixture(params=MODES)
 def shown(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[ComfyPage]:
-    """A page of its own, which notes what is written on the canvas."""
+    """A separate page that records the text drawn on the canvas."""
     with comfy_page(browser, server, request.param) as page:
         page.page.evaluate(_WATCH)
         yield page
@@ -75,7 +75,7 @@ def shown(browser: Browser, server: Server, request: pytest.FixtureRequest) -> I
 
 @pytest.fixture
 def failing(service: Service) -> Iterator[Service]:
-    """The stand-in, whose jobs all fail after they were paid for; they have failed no more once the faults are cleared."""
+    """The stand-in, whose jobs all fail after they were paid for, until the faults are cleared."""
     answer = '{"status":"failed","id":"{id}","message":"out of memory"}'
     service.state.faults += [
         Fault("mix", body=answer, taken=True, times=ALWAYS), Fault("fetch", body=answer, times=ALWAYS),
@@ -86,7 +86,7 @@ def failing(service: Service) -> Iterator[Service]:
 
 
 def paid(shown: ComfyPage, missing: str) -> dict[str, int]:
-    """A graph that pays for two jobs, with a seed of its own."""
+    """Build a graph that pays for two jobs, with an unused seed."""
     recipe = {
         "prompt": "x", "width": 256, "height": 256, "samples": 2, "seed": random.getrandbits(50),
         "control_after_generate": "fixed",

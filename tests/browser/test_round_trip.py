@@ -1,6 +1,6 @@
 """Every template there and back: opened in the template browser, run, its PNG dropped on another server's page, run again.
 
-The other server is a process of its own that has run nothing else: its outputs, history and caches start empty. It
+The other server is a separate process that has run nothing else: its outputs, history and caches start empty. It
 shares the models, the inputs and the user's private folder, in which what was paid for is kept.
 """
 
@@ -104,7 +104,7 @@ def frames(film: Path) -> list[bytes]:
 
 
 def from_cache(record: dict[str, Any]) -> set[str]:
-    """The classes of the nodes that did not run."""
+    """Return the classes of the nodes that did not run."""
     prompt = record["prompt"][2]
     messages = record["status"]["messages"]
     return {

@@ -1,4 +1,4 @@
-"""What the page says of a run: messages with their cure, steps, paid jobs."""
+"""What the page shows of a run: messages that say what to do, steps, paid jobs."""
 
 from __future__ import annotations
 

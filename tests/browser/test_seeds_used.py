@@ -105,13 +105,13 @@ LAST_SEEDS = """
 
 @pytest.fixture
 def own_page(browser: Browser, server: Server, mode: str) -> Iterator[ComfyPage]:
-    """A page of its own: the front end keeps the widgets of a subgraph that was thrown away."""
+    """A separate page, because the front end keeps the widgets of a subgraph that was thrown away."""
     with comfy_page(browser, server, mode) as shown:
         yield shown
 
 
 def runs(shown: ComfyPage, queue: str, node: int, seeds: list[int]) -> list[dict[str, Any]]:
-    """The records of the runs, one a seed, that a script queues, in order."""
+    """Return the records of the runs that a script queues, one per seed, in order."""
     shown.page.evaluate(LISTEN)
     shown.page.evaluate(queue, [node, seeds])
     shown.page.wait_for_function("count => window.ended.length === count", arg=len(seeds), timeout=RUN_MS)
@@ -121,8 +121,8 @@ def runs(shown: ComfyPage, queue: str, node: int, seeds: list[int]) -> list[dict
 
 
 def seed_in_graph(workflow: dict[str, Any], holder: int) -> int:
-    """The seed with which a workflow would run: that of the node `holder`, or of the subgraph's node, where that one
-    gives it, as it does after the front end has made a subgraph."""
+    """Return the seed with which a workflow would run: that of the node `holder`, or of the subgraph's node if that one
+    sets it, as it does after the front end has made a subgraph."""
     subgraphs = workflow.get("definitions", {}).get("subgraphs", [])
     nodes = [*workflow["nodes"], *(node for one in subgraphs for node in one["nodes"])]
     (node,) = (node for node in nodes if str(node["id"]) == str(holder))
@@ -136,7 +136,7 @@ def seed_in_graph(workflow: dict[str, Any], holder: int) -> int:
 
 
 def told(shown: ComfyPage, record: dict[str, Any], holder: int, save: int) -> dict[str, int]:
-    """The seed of a run by each that tells of it: `holder` is the node that it is from, `save` the one that saved."""
+    """Return the seed of a run from each record of it: `holder` is the node that sets it, `save` the one that saved."""
     prompt = record["prompt"][2]
     (used,) = (node["inputs"]["seed"] for name, node in prompt.items() if name.split(":")[-1] == str(holder))
     output = record["outputs"][str(save)]
@@ -222,7 +222,7 @@ def test_another_extension_draws_the_seeds(page_of: Callable[[str], ComfyPage], 
 
 @pytest.mark.parametrize("mode", [pytest.param("classic", marks=pytest.mark.smoke), "vue"])
 def test_another_extension_changes_the_prompt_alone(page_of: Callable[[str], ComfyPage], mode: str) -> None:
-    """The graph that it sends along is its own affair: report and last seeds tell what was used."""
+    """Whatever graph it sends along, the report and the last seeds show which seed was used."""
     shown = page_of(mode)
     ids = build(shown, GRAPH, LINKS)
     seeds = [int(ids["recipe"]) * 1000 + number for number in (6, 7)]

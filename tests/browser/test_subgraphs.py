@@ -1,4 +1,4 @@
-"""Controls of ours inside a subgraph, where the page has promoted what they set: they set it where it is decided."""
+"""The pack's controls inside a subgraph: if the page has promoted the widget that they set, they set the promoted one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NAMES = "() => app.rootGraph.nodes.find(node => node.subgraph).inputs.map(input 
 
 @pytest.fixture(params=MODES)
 def shown(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[ComfyPage]:
-    """A page of its own: the front end keeps the widgets of a subgraph that was thrown away."""
+    """A separate page, because the front end keeps the widgets of a subgraph that was thrown away."""
     with comfy_page(browser, server, request.param) as page:
         yield page
         assert page.foreign == []
@@ -77,7 +77,7 @@ def go(shown: ComfyPage, script: str) -> None:
 
 
 def inputs(shown: ComfyPage, kind: str) -> dict[str, Any]:
-    """What the page would send for the one node of a kind."""
+    """Return what the page would send for the one node of a kind."""
     (found,) = (node["inputs"] for node in shown.prompt().values() if node["class_type"] == kind)
     return dict(found)
 

@@ -91,7 +91,7 @@ def test_the_prompt_holds_what_the_widgets_show(opened: ComfyPage, mode: str, fi
             if widget["name"] in node["linked"] or not widget["inPrompt"]:
                 continue
             assert inputs[widget["name"]] == widget["value"], (node["type"], widget["name"])
-        # A link to a bypassed node leads on to what is connected behind it, so that it is there in the prompt too.
+        # A link to a bypassed node leads on to what is connected to that node, so the prompt holds it too.
         assert all(isinstance(inputs.get(name), list) for name in node["linked"]), node["type"]
 
 

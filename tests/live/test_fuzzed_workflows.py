@@ -60,7 +60,7 @@ class Range(Scene):
                 connection.close()
 
     def elsewhere(self) -> dict[str, tuple[int, int]]:
-        """Every file around the server that a run has no business with: its size and its time."""
+        """Return size and time of every file around the server that no run may touch."""
         written = tuple(str(self.server.base / name) + os.sep for name in WRITTEN)
         found = {}
         for folder, _, names in os.walk(self.outside.parent):
@@ -71,7 +71,7 @@ class Range(Scene):
         return found
 
     def judge(self, prompt: Any) -> str:
-        """Queues a prompt and checks what comes of it: "refused", "failed" or "ran"."""
+        """Queue a prompt, check the outcome and return it: "refused", "failed" or "ran"."""
         status, answer = self.post("/prompt", {"prompt": prompt})
         if status == 200:
             entry = self.ended(answer["prompt_id"], ENDS_WITHIN)
@@ -95,7 +95,7 @@ class Range(Scene):
             assert line and "\n" not in line and len(line) <= LONGEST_LINE, told
 
     def _check_log(self) -> None:
-        """No traceback in the log goes through the pack and ends in anything but an error of its own."""
+        """Assert that every traceback in the log that goes through the pack ends in one of the pack's errors."""
         text = self.server.log_text()
         news, self._read = text[self._read :], len(text)
         for block in news.split("Traceback (most recent call last):")[1:]:

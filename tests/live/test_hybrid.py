@@ -1,7 +1,7 @@
 """Fallback across engines in a real ComfyUI: both orders for each cause, chains of three, lists, inside subgraphs.
 
 Elsewhere: test_server.py has local -> local (its models, its latent, bad input and interrupts, which never fall back);
-test_remote_node.py has the remote causes with a plain picture behind them, and unknown outcomes, which never fall back.
+test_remote_node.py has the remote causes with a plain picture as the fallback, and unknown outcomes, which never fall back.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def remote(**inputs: Any) -> Prompt:
 
 
 def local(models: str = "models", full: bool = False, **inputs: Any) -> Prompt:
-    """The local engine on the models of a node, which run out of memory where `full`; None takes an input away."""
+    """The local engine on the models of a node, which run out of memory if `full`; None removes an input."""
     node = json.loads(json.dumps(local_graph()["local"]))
     for name, link in node["inputs"].items():
         if isinstance(link, list) and link[0] == "models":
@@ -92,7 +92,7 @@ def chain(*engines: Prompt, seed: int, samples: int = 1) -> Prompt:
 
 
 def hand_overs(live: Scene) -> int:
-    """How often an engine handed over so far, by the server's log."""
+    """Return how often an engine handed over so far, by the server's log."""
     return live.server.log_text().count("hands over to its fallback")
 
 
@@ -109,7 +109,7 @@ def always(phase: str, status: int, message: str) -> Fault:
 
 @dataclass(frozen=True)
 class Cause:
-    """One reason why the remote engine cannot deliver. `spoil` brings it about, `mend` takes it away."""
+    """One reason why the remote engine cannot deliver. `spoil` causes it, `mend` removes it."""
 
     cause: str
     endpoint: str = "hasty"
@@ -285,7 +285,7 @@ def test_a_circle_of_fallbacks_ends_with_a_message(live: Scene) -> None:
 
 
 def told(report: dict[str, Any]) -> list[tuple[str, str | None]]:
-    """Who was asked, in turn, and why each handed over."""
+    """The engines in the order in which they were asked, and why each handed over."""
     reason = report["handed_over"]
     own = (report["engine"], reason and reason.partition(":")[0])
     return [own, *(told(report["other"]) if report["other"] else [])]

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import comfy.clip_model
 import comfy.clip_vision
 import comfy.ops
-import micro
 import micro_adapters
 import micro_unets
 import pytest
 import random_model
 import torch
-from image_mixer.tests.support.live import PHOTOGRAPHS, Live, node_of, prepared, template_of
-from image_mixer.tools.comfy_tool.server.server import Server
-from safetensors.torch import save_file
+from image_mixer.tests.support.live import Live, node_of, template_of
+from image_mixer.tests.support.served_models import IP_ADAPTER, write_sd15
 
 SMALL = {"width": 64, "height": 64, "steps": 2}
-MICRO_FILES = {"ckpt_name": "sd15.ckpt", "clip_name": "vit_h.safetensors", "file": "ip-adapter_sd15.safetensors"}
 REAL_FILES = {"ckpt_name": "real_sd15.ckpt", "clip_name": "real_vit_h.pt", "file": "real/ip-adapter_sd15.bin"}
 REAL_UNET = {**micro_unets.SD15_LAYOUT, "model_channels": 320}
-
-
-def write_checkpoint(path: Path, unet: dict[str, torch.Tensor]) -> None:
-    """A stock SD1.5 checkpoint around a denoiser: a TAESD and a strided text tower."""
-    state = {f"model.diffusion_model.{key}": value for key, value in unet.items()}
-    state.update({f"first_stage_model.{key}": value for key, value in random_model.taesd_state(2).items()})
-    state.update(random_model.strided_state(random_model.clip_l_shapes(), "cond_stage_model.transformer."))
-    torch.save({"state_dict": state}, path)
 
 
 def write_vit_h(path: Path) -> None:
@@ -46,27 +33,8 @@ def write_vit_h(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base directory with micro models and both photographs."""
-    base = prepared(tmp_path_factory.mktemp("base"))
-    folders = {name: base / "models" / name for name in ("checkpoints", "clip_vision", "ipadapter")}
-    for folder in folders.values():
-        folder.mkdir(parents=True)
-    for photograph in ("cat.jpg", "coffee.jpg"):
-        shutil.copy(PHOTOGRAPHS / photograph, base / "input" / photograph)
-    write_checkpoint(folders["checkpoints"] / MICRO_FILES["ckpt_name"], micro.unet_state())
-    micro.write_vision_tower(folders["clip_vision"] / MICRO_FILES["clip_name"], projection_dim=1024)
-    groups = micro_adapters.standard(micro.UNET, 1024)
-    save_file(micro_adapters.flat(groups), str(folders["ipadapter"] / MICRO_FILES["file"]))
-    save_file({"a": torch.zeros(2)}, str(folders["ipadapter"] / "other.safetensors"))
-    (folders["ipadapter"] / "notes.txt").write_text("not a model", encoding="utf-8")
-    return base
-
-
-@pytest.fixture(scope="module")
-def live(models: Path) -> Iterator[Live]:
-    with Server(base=models) as server:
-        yield Live(server)
+def live(shared: Live) -> Live:
+    return shared
 
 
 def report_in(live: Live, prompt: dict[str, Any]) -> dict[str, Any]:
@@ -77,18 +45,18 @@ def report_in(live: Live, prompt: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_folder_is_listed_without_what_is_no_model(live: Live) -> None:
     info = live.get("/object_info/ImageMixerLoadAdapter")["ImageMixerLoadAdapter"]
-    assert info["input"]["required"]["file"][1]["options"] == [MICRO_FILES["file"], "other.safetensors"]
+    assert info["input"]["required"]["file"][1]["options"] == [IP_ADAPTER["file"], "other.safetensors"]
     assert info["output"] == ["MIX_ADAPTER"]
 
 
 def test_the_template_runs_and_says_its_method(live: Live) -> None:
-    report = report_in(live, template_of(live, "ip_adapter", **SMALL, **MICRO_FILES))
+    report = report_in(live, template_of(live, "ip_adapter", **SMALL, **IP_ADAPTER))
     assert report["details"]["method"] == "ip-adapter"
     assert report["images"][0]["weights"] == [1.0, 1.0]
 
 
 def test_auto_and_every_combination_of_its_inputs_run(live: Live) -> None:
-    prompt = template_of(live, "ip_adapter", **SMALL, **MICRO_FILES)
+    prompt = template_of(live, "ip_adapter", **SMALL, **IP_ADAPTER)
     inputs = prompt[node_of(prompt, "ImageMixerLocal")]["inputs"]
     assert (inputs["method"], inputs["method.combine"], inputs["method.layers"]) == ("ip-adapter", "shared", "all")
     for combine, layers in (("sum", "ease in"), ("shared", "ease in-out")):
@@ -100,23 +68,23 @@ def test_auto_and_every_combination_of_its_inputs_run(live: Live) -> None:
 
 
 def test_a_changed_weight_encodes_nothing_again(live: Live) -> None:
-    live.good(template_of(live, "ip_adapter", **SMALL, **MICRO_FILES, pad="1, 0.5"))
+    live.good(template_of(live, "ip_adapter", **SMALL, **IP_ADAPTER, pad="1, 0.5"))
     before = live.counts()
-    live.good(template_of(live, "ip_adapter", **SMALL, **MICRO_FILES, pad="0.3, 1"))
+    live.good(template_of(live, "ip_adapter", **SMALL, **IP_ADAPTER, pad="0.3, 1"))
     after = live.counts()
     assert (after["vision"], after["sampled"]) == (before["vision"], before["sampled"] + 1)
 
 
 def test_a_wrong_file_is_one_line_and_nothing_is_sampled(live: Live) -> None:
     before = live.counts()["sampled"]
-    error = live.error(template_of(live, "ip_adapter", **SMALL, **{**MICRO_FILES, "file": "other.safetensors"}))
+    error = live.error(template_of(live, "ip_adapter", **SMALL, **{**IP_ADAPTER, "file": "other.safetensors"}))
     assert error["exception_message"].strip() == "other.safetensors is not an IP-Adapter file: it holds no image_proj."
     assert live.counts()["sampled"] == before
 
 
 def test_apply_mix_gives_it_to_cores_sampler_as_local_does(live: Live) -> None:
     """Encode, apply twice in a chain, and core's KSampler."""
-    prompt = template_of(live, "ip_adapter", **SMALL, **MICRO_FILES)
+    prompt = template_of(live, "ip_adapter", **SMALL, **IP_ADAPTER)
     checkpoint, tower, adapter = (
         node_of(prompt, kind) for kind in ("CheckpointLoaderSimple", "CLIPVisionLoader", "ImageMixerLoadAdapter")
     )
@@ -145,11 +113,11 @@ def test_apply_mix_gives_it_to_cores_sampler_as_local_does(live: Live) -> None:
 
 
 @pytest.mark.soak
-def test_the_template_runs_at_the_shapes_of_the_published_files(live: Live, models: Path) -> None:
+def test_the_template_runs_at_the_shapes_of_the_published_files(live: Live) -> None:
     """SD1.5, CLIP ViT-H/14 and ip-adapter_sd15 at their real sizes, of random numbers."""
-    folders = {name: models / "models" / name for name in ("checkpoints", "clip_vision", "ipadapter")}
+    folders = {name: live.server.base / "models" / name for name in ("checkpoints", "clip_vision", "ipadapter")}
     unet = random_model.strided_state(random_model.unet_shapes(REAL_UNET))
-    write_checkpoint(folders["checkpoints"] / REAL_FILES["ckpt_name"], unet)
+    write_sd15(folders["checkpoints"] / REAL_FILES["ckpt_name"], unet)
     write_vit_h(folders["clip_vision"] / REAL_FILES["clip_name"])
     (folders["ipadapter"] / "real").mkdir()
     torch.save(micro_adapters.standard(REAL_UNET, 1024), folders["ipadapter"] / REAL_FILES["file"])

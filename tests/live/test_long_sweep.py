@@ -45,7 +45,7 @@ Cell = tuple[int, tuple[float, ...]]
 
 
 def cell(seed: int, weights: list[float]) -> Cell:
-    """A cell by its seed and its weights, as exactly as they are sent."""
+    """Name a cell by its seed and its weights, exactly as they are sent."""
     return seed, tuple(round(weight, 4) for weight in weights)
 
 
@@ -62,7 +62,7 @@ def good(live: Scene, prompt: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_images(live: Scene, outputs: dict[str, Any], numbers: list[int]) -> None:
-    """Every image saved is the one that the service made for its cell, variants first."""
+    """Assert that every image saved is the one that the service made for its cell, by variant, then sample."""
     report = report_of(outputs)
     by_cell = dict(zip(cells(live, numbers), numbers, strict=True))
     shown = [by_cell[cell(image["seed"], image["weights"])] for image in report["images"]]
@@ -94,10 +94,10 @@ def memory_by_progress(live: Scene, prompt: dict[str, Any]) -> tuple[dict[str, A
 
 
 def killed_three_times(live: Scene, prompt: dict[str, Any], drawn: random.Random) -> dict[str, Any] | None:
-    """The outputs of a sweep whose server was killed in between; None where it ended as a stated unknown.
+    """Return the outputs of a sweep whose server was killed in between; None if it ended with an outcome reported as unknown.
 
-    That comes of a kill between the moment when a job is written down and the one when the service has it: such a job
-    is never sent again by itself.
+    This happens if the server is killed after a job is written to the journal and before the service has it: such a
+    job is never sent again without being asked.
     """
     before = live.paid
     for low, high in KILLED_AFTER:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with Server(base=prepared(tmp_path_factory.mktemp("output"))) as server:
-        yield Live(server)
+def live(shared: Live) -> Live:
+    return shared
 
 
 def opened(live: Live, saved: dict[str, Any]) -> Image.Image:
@@ -29,7 +27,7 @@ def opened(live: Live, saved: dict[str, Any]) -> Image.Image:
 
 
 def seeds_graph(count: int) -> dict[str, Any]:
-    """A recipe for each of `count` seeds; the list of their pictures on one sheet, which is saved with the reports."""
+    """A graph with one recipe per seed, `count` seeds; all pictures go on one sheet, which is saved with the reports."""
     prompt = local_graph()
     prompt |= graph(
         sequence=("ImageMixerSeedSequence", {"seed": 5, "count": count, "mode": "count up"}),
@@ -56,7 +54,7 @@ def test_a_sheet_of_a_list_is_saved_once_with_all_reports(live: Live) -> None:
 def test_a_sheet_is_told_again_from_the_cache_and_needs_no_save_node(live: Live) -> None:
     prompt = seeds_graph(2)
     del prompt["kept"], prompt["save"]
-    # As a page asks: older servers tell nobody else of what they have in the cache.
+    # As a page does: older servers send cached outputs only to the client that queued.
     asked = [live.post("/prompt", {"prompt": prompt, "client_id": "a page"})[1]["prompt_id"] for _ in range(2)]
     first, again = (live.ended(one)["outputs"]["sheet"]["image_mixer_sheet"] for one in asked)
     assert first == again

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
-import micro_redux
 import pytest
-from image_mixer.tests.support.live import PHOTOGRAPHS, Live, graph, node_of, prepared, template_of
-from image_mixer.tools.comfy_tool.server.server import Server
+from image_mixer.tests.support.live import Live, graph, node_of, template_of
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    base = prepared(tmp_path_factory.mktemp("base"))
-    for photograph in PHOTOGRAPHS.glob("*.jpg"):
-        shutil.copy(photograph, base / "input")
-    micro_redux.write_files(base / "models")
-    with Server(base=base) as server:
-        yield Live(server)
+def live(shared: Live) -> Live:
+    return shared
 
 
 @pytest.fixture(scope="module")

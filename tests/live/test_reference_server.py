@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
-import edit_models
 import pytest
 import torch
-from image_mixer.tests.support.live import Live, graph, prepared, report_of
-from image_mixer.tools.comfy_tool.server.server import Server
+from image_mixer.tests.support.live import Live, graph, report_of
 from PIL import Image
 
 SIDE = 224
 """Of the pictures: what references of 0.05 megapixels have, so that nothing is resized."""
 
 SAMPLER = {"seed": 3, "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
+PICTURES = ("noise_a.png", "noise_b.png", "noise_c.png")
 SETTINGS = {
     "method": "reference",
     "method.placement": "as the model",
@@ -26,22 +24,19 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    base = prepared(tmp_path_factory.mktemp("base"))
-    edit_models.write(base / "models")
-    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+def live(shared: Live) -> Live:
+    for seed, name in enumerate(PICTURES):
         noise = torch.randint(0, 256, (SIDE, SIDE, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
-        Image.fromarray(noise.numpy()).save(base / "input" / name)
-    with Server(base=base) as server:
-        yield Live(server)
+        Image.fromarray(noise.numpy()).save(shared.server.base / "input" / name)
+    return shared
 
 
 def local_graph(pad: str = "1, 1", **changes: dict[str, Any]) -> dict[str, Any]:
     """Three pictures, the loaders of Flux, one recipe, Local."""
     prompt = graph(
-        a=("LoadImage", {"image": "a.png"}),
-        b=("LoadImage", {"image": "b.png"}),
-        c=("LoadImage", {"image": "c.png"}),
+        a=("LoadImage", {"image": PICTURES[0]}),
+        b=("LoadImage", {"image": PICTURES[1]}),
+        c=("LoadImage", {"image": PICTURES[2]}),
         mix=("ImageMixerMix", {"images.image0": ["a", 0], "images.image1": ["b", 0], "pad": pad}),
         model=(
             "UNETLoader", {"unet_name": "flux1-dev-kontext_fp8_scaled.safetensors", "weight_dtype": "default"}
@@ -163,7 +158,7 @@ def test_local_is_encode_apply_ksampler_also_with_different_zeros(live: Live) ->
     outputs = live.good(prompt)
     ours, core = pixels(live, outputs, "own"), pixels(live, outputs, "core")
     assert len(ours) == len(core) == 2
-    # KSampler draws other noise for the second item, so only the first can be the same; a rounding apart at most.
+    # KSampler draws other noise for the second item, so only the first can be equal, up to rounding.
     apart = [abs(x - y) for x, y in zip(ours[0], core[0], strict=True)]
     assert max(apart) <= 1
     assert [image["weights"] for image in report_of(outputs)["images"]] == [[1.0, 0.4, 0.0], [0.0, 0.7, 1.5]]

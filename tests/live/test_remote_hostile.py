@@ -1,6 +1,6 @@
 """A stranger's workflow, opened and queued: it reaches no host, spends no more than the caps, writes nowhere else.
 
-The server's proxies lead to the listener too, so that it also hears who is asked for under another name.
+The server's proxies lead to the listener too, so that it also sees requests for other hosts.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def files(base: Path) -> dict[str, str]:
 
 @pytest.fixture
 def live(running: Scene, listener: Listener) -> Iterator[Scene]:
-    """The scene; afterwards nothing was contacted, overspent, or written where nothing may be."""
+    """The scene; afterwards, assert that no host was contacted, no cap was exceeded, and no other file was written."""
     before, paid = files(running.server.base), running.paid
     yield running
     assert listener.heard == 0
@@ -75,7 +75,7 @@ def live(running: Scene, listener: Listener) -> Iterator[Scene]:
 
 
 def queued(live: Scene, prompt: dict[str, Any]) -> str:
-    """What the server said of a prompt: why it refused it, the error that ended it, or "made"."""
+    """Return the server's answer to a prompt: why it refused it, the error that ended it, or "made"."""
     status, answer = live.post("/prompt", {"prompt": prompt, "extra_data": {"api_key": "x", "auth_token": "y"}})
     if status != 200:
         assert status == 400, (status, answer)

@@ -1,4 +1,4 @@
-"""Interrupt and unknown outcomes in a real ComfyUI: ended at once, said honestly, and never handed to a fallback."""
+"""Interrupts and unknown outcomes in a real ComfyUI: the run ends at once, one line says what happened, no fallback runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def live(running: Scene) -> Iterator[Scene]:
 
 
 def interrupt(live: Scene, queued: str) -> None:
-    """Interrupts a prompt, which must end of it at once."""
+    """Interrupt a prompt, and assert that it ends at once."""
     asked = time.monotonic()
     live.post("/interrupt", {})
     messages = [kind for kind, _ in live.ended(queued)["status"]["messages"]]

@@ -62,7 +62,7 @@ def open_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def opt(live: Scene, into: bool) -> None:
-    """Writes or removes the owner's opt-in to keys from beyond loopback."""
+    """Write or remove the owner's permission to set keys from other machines."""
     file = live.private / "endpoints.toml"
     text = file.read_text(encoding="utf-8").removeprefix(OPT_IN)
     file.write_text(OPT_IN + text if into else text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""kill -9 of a real ComfyUI in the middle of a remote run: no extra payment, and each picture in its own place."""
+"""kill -9 of a real ComfyUI in the middle of a remote run: no extra payment, and each picture belongs to its own seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLES = 4
 
 @dataclass
 class Tally:
-    """What some kills came to."""
+    """The outcome of a number of kills."""
 
     unknown: int = 0
     misplaced: int = 0
@@ -30,9 +30,9 @@ class Tally:
 
 
 def killed(base: Path, moments: int, seed: int) -> Tally:
-    """Kills the server at `moments` random moments of a run of four samples with a random seed of 63 bits.
+    """Kill the server at `moments` random moments of a run of four samples with a random seed of 63 bits.
 
-    The submits of every other run take 1.5 s, and every third service tells little in `meta`.
+    The submits of every other run take 1.5 s, and every third service returns little in `meta`.
     """
     drawn, tally = random.Random(seed), Tally()
     with scene(base, took=0.5) as live:
@@ -55,7 +55,7 @@ def killed(base: Path, moments: int, seed: int) -> Tally:
 
 
 def collect(live: Scene, prompt: dict[str, Any], seed: int, before: int, tally: Tally) -> None:
-    """Queues the graph again, and holds each picture against the one that its own seed gives."""
+    """Queue the graph again, and compare each picture with the one that its seed makes."""
     state = live.service.state
     outputs = live.good(prompt)
     reasons = [image["missing"] for image in report_of(outputs)["images"]]

@@ -1,5 +1,5 @@
-"""Pictures that do not come, in a real ComfyUI: stop or placeholder, asked for again by the next queue, paid again only
-by the counter."""
+"""Missing pictures in a real ComfyUI: an error or a placeholder; the next queue asks for them again, and only the
+counter pays again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def live(running: Scene) -> Iterator[Scene]:
 
 
 def one_fails(live: Scene) -> None:
-    """The second submit from now on is taken and fails, however often it is asked for."""
+    """The second job submitted from now on is accepted and fails, however often it is polled."""
     number = 1001 + len(live.service.state.jobs) + 1
     live.service.state.faults += [
         Fault("mix", body=FAILED, taken=True, skip=1),
@@ -53,7 +53,7 @@ def wanted(live: Scene, seed: int) -> list[bytes]:
 
 
 def told(live: Scene) -> dict[str, Any]:
-    """What the page heard last of missing pictures."""
+    """Return the last message about missing pictures that the page got."""
     text = live.heard.decode("utf-8", "replace")
     start = text.rindex('"image_mixer_missing"')
     return dict(json.JSONDecoder().raw_decode(text, text.index("{", start))[0])

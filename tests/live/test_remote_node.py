@@ -165,7 +165,7 @@ def test_bad_input_is_refused_before_anything_is_sent(live: Scene) -> None:
     assert live.calls == before
 
 
-# Last: what all of the above left behind; in a new server, which has its own log and history
+# Last: what all of the above left on disk, in a new server with a new log and history
 
 
 def test_a_new_server_sends_nothing_for_what_is_on_disk(live: Scene) -> None:

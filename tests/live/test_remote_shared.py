@@ -23,7 +23,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def other(live: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A second server, on folders of its own but for the user directory."""
+    """A second server with separate folders, except for the user directory."""
     base = prepared(tmp_path_factory.mktemp("two"))
     shared = ("--user-directory", str(live.server.base / "user"))
     with Server(base=base, extra_args=shared, env={"MODELSLAB_API_KEY": KEY}) as server:
@@ -35,7 +35,7 @@ def saved(live: Live, outputs: dict[str, dict[str, list[dict[str, str]]]]) -> li
 
 
 def wanted(live: Scene, before: int) -> list[bytes]:
-    """What the stand-in made since then, in the order of the seeds."""
+    """Return what the stand-in made since then, in the order of the seeds."""
     jobs = sorted(
         (live.service.state.jobs[number] for number in live.service.state.paid[before:]), key=lambda j: j.seed
     )

@@ -1,30 +1,19 @@
-"""Method unclip in a real ComfyUI server: its template, with towers of real shape, and any sampler behind Apply Mix."""
+"""Method unclip in a real ComfyUI server: its template, with encoders of real shape, and any sampler after Apply Mix."""
 
 from __future__ import annotations
 
 import io
 import json
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
-import micro_unclip
 import pytest
-from image_mixer.tests.support.live import PHOTOGRAPHS, Live, graph, node_of, prepared, template_of
-from image_mixer.tools.comfy_tool.server.server import Server
+from image_mixer.tests.support.live import Live, graph, node_of, template_of
 from PIL import Image
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    base = prepared(tmp_path_factory.mktemp("base"))
-    for photograph in PHOTOGRAPHS.glob("*.jpg"):
-        shutil.copy(photograph, base / "input")
-    folder = base / "models" / "checkpoints"
-    folder.mkdir(parents=True)
-    micro_unclip.write_checkpoint(folder / "sd21-unclip-l.ckpt")
-    with Server(base=base) as server:
-        yield Live(server)
+def live(shared: Live) -> Live:
+    return shared
 
 
 @pytest.fixture(scope="module")

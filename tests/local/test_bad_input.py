@@ -21,15 +21,9 @@ from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.support.mixes import mix_of
+from image_mixer.tests.support.pictures import picture
 from safetensors.torch import save_file
-
-
-def picture(seed: int = 0) -> Ingredient:
-    return Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(seed))))
-
-
-def mix_of(*weights: float) -> Mix:
-    return Mix(tuple(picture(i) for i in range(len(weights))), (weights,))
 
 
 def models_of(made: micro.MicroModels, **changes: Any) -> engine.Models:

@@ -18,11 +18,11 @@ from image_mixer.tests.support.ip_adapter_scene import (  # fmt: skip
     applied,
     embedded,
     forward,
-    mix_of,
     near,
     once,
     texts,
 )
+from image_mixer.tests.support.mixes import mix_of
 
 import nodes
 

@@ -1,14 +1,12 @@
-"""The promises of method ip-adapter, on micro models."""
+"""The promises of method ip-adapter besides the contract of all methods, on micro models."""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
 import comfy.samplers
 import micro
-import numpy
 import pytest
 import torch
 from image_mixer.local import engine, ip_adapter_file, sampling
@@ -24,14 +22,13 @@ from image_mixer.tests.support.ip_adapter_scene import (  # fmt: skip
     embedded,
     forward,
     latents_of,
-    mix_of,
     near,
     once,
-    picture,
-    plain,
     recipe_of,
     texts,
 )
+from image_mixer.tests.support.mixes import mix_of
+from image_mixer.tests.support.pictures import picture
 
 
 @pytest.fixture(scope="module")
@@ -54,24 +51,6 @@ def combine(request: pytest.FixtureRequest) -> str:
 # Invariants
 
 
-def test_strength_0_and_weights_0_are_the_plain_model_bit_for_bit(models: engine.Models, combine: str) -> None:
-    recipe = recipe_of(mix_of(1.0, 0.5))
-    expected = plain(models, recipe)
-    assert torch.equal(latents_of(recipe, models, combine, strength=0.0), expected)
-    assert torch.equal(latents_of(recipe_of(mix_of(0.0, 0.0)), models, combine), expected)
-    assert not near(latents_of(recipe, models, combine), expected, 100 * NEAR)
-
-
-def test_weight_0_is_absence(models: engine.Models, combine: str) -> None:
-    a, b, c = picture(0), picture(1), picture(2)
-    with_zero = latents_of(recipe_of(Mix((a, b, c), ((0.6, 0.0, 0.9),))), models, combine)
-    without = latents_of(recipe_of(Mix((a, c), ((0.6, 0.9),))), models, combine)
-    assert torch.equal(with_zero, without)
-    rows = latents_of(recipe_of(Mix((a, b, c), ((0.6, 0.0, 0.9), (0.0, 1.0, 0.0), (0.0, 0.0, 0.0)))), models, combine)
-    alone = latents_of(recipe_of(Mix((b,), ((1.0,),))), models, combine)
-    assert near(rows, torch.cat([without, alone, plain(models, recipe_of(mix_of(1.0)))]))
-
-
 def test_a_weight_of_0_beside_others_in_a_batch_adds_exactly_nothing(models: engine.Models, combine: str) -> None:
     """Its values are 0 and its bias is minus infinity, so the picture's content cannot matter."""
     results = []
@@ -82,29 +61,6 @@ def test_a_weight_of_0_beside_others_in_a_batch_adds_exactly_nothing(models: eng
         results.append(forward(models, embeddings, combine, items=2))
     assert torch.equal(results[0][1], results[1][1])
     assert not near(results[0][0], results[1][0], 100 * NEAR)
-
-
-def test_order_does_not_matter(models: engine.Models, combine: str) -> None:
-    one = latents_of(recipe_of(Mix((picture(0), picture(1)), ((0.4, 1.2),))), models, combine)
-    other = latents_of(recipe_of(Mix((picture(1), picture(0)), ((1.2, 0.4),))), models, combine)
-    assert near(one, other)
-
-
-def test_variants_and_samples_in_one_batch_are_separate_runs(models: engine.Models, combine: str) -> None:
-    rows = ((1.0, 0.0, 0.5), (0.7, 0.3, 0.0), (0.0, 0.0, 1.0))
-    together = latents_of(recipe_of(mix_of(rows=rows), samples=2), models, combine)
-    for index in range(6):
-        row, seed = rows[index // 2], 7 + index % 2
-        alone = latents_of(recipe_of(mix_of(*row), seed=seed), models, combine)
-        assert near(together[index : index + 1], alone), index
-
-
-def test_a_region_of_ones_and_a_span_of_everything_change_nothing(models: engine.Models, combine: str) -> None:
-    region = Region("ones", torch.ones(20, 30))
-    for same in (replace(picture(1), region=region), replace(picture(1), start=0.0, end=1.0)):
-        mix = Mix((picture(0), same), ((1.0, 0.8),))
-        expected = latents_of(recipe_of(mix_of(1.0, 0.8)), models, combine)
-        assert torch.equal(latents_of(recipe_of(mix), models, combine), expected)
 
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
@@ -129,48 +85,6 @@ def test_two_regions_are_each_images_own_run(models: engine.Models, combine: str
         alone = Mix((picture(index),), ((mix.weights[0][index],),))
         expected = forward(models, engine.embed_all(alone, engine.Encoders(models.clip_vision)), combine)
         assert near(made[..., columns], expected[..., columns], 10 * EXACT)
-
-
-def test_a_span_is_absence_outside_it(models: engine.Models, combine: str) -> None:
-    late = Mix((picture(0), replace(picture(1), start=0.99)), ((1.0, 1.0),))
-    one_step = {"steps": 1}
-    expected = latents_of(recipe_of(mix_of(1.0), **one_step), models, combine)
-    assert near(latents_of(recipe_of(late, **one_step), models, combine), expected)
-    early = latents_of(recipe_of(Mix((replace(picture(0), end=0.5),), ((1.0,),))), models, combine)
-    assert not near(early, latents_of(recipe_of(mix_of(1.0)), models, combine), 10 * NEAR)
-    assert not near(early, plain(models, recipe_of(mix_of(1.0))), 10 * NEAR)
-
-
-def test_global_generators_are_untouched_and_the_same_pixels_come_twice(models: engine.Models, combine: str) -> None:
-    recipe = recipe_of(mix_of(0.5, 0.7), samples=2)
-    torch.manual_seed(1), random.seed(2), numpy.random.seed(3)
-    states = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1].copy()
-    first = latents_of(recipe, models, combine)
-    assert torch.equal(torch.get_rng_state(), states[0])
-    assert random.getstate() == states[1]
-    assert (numpy.random.get_state()[1] == states[2]).all()
-    torch.manual_seed(99)
-    assert torch.equal(first, latents_of(recipe, models, combine))
-
-
-def test_the_model_given_is_left_as_it_was(models: engine.Models, combine: str) -> None:
-    recipe = recipe_of(mix_of(1.0, 0.5))
-    before = plain(models, recipe)
-    options = repr(models.model.model_options)
-    latents_of(recipe, models, combine)
-    assert repr(models.model.model_options) == options and not models.model.wrappers
-    assert torch.equal(plain(models, recipe), before)
-
-
-def test_other_weights_and_seeds_run_neither_tower_nor_adapter(
-    models: engine.Models, combine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    latents_of(recipe_of(mix_of(0.5, 0.5)), models, combine)
-    calls: list[str] = []
-    monkeypatch.setattr(type(models.clip_vision), "encode_image", lambda *a, **k: calls.append("tower"))
-    monkeypatch.setattr(ip_adapter_file.Layers, "forward", lambda *a, **k: calls.append("adapter"))
-    latents_of(recipe_of(mix_of(0.1, 0.9), seed=8, prompt="new"), models, combine)
-    assert calls == []
 
 
 # Weights, strength, negative

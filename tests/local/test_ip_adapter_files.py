@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from image_mixer.local import embeds_file, engine, ip_adapter_file, sampling
 from image_mixer.local.embeddings import Encoded
 from image_mixer.local.methods.ip_adapter import IP_ADAPTER
-from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError, MixError
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.support.mixes import mix_of
 from safetensors.torch import save_file
 
 
@@ -36,14 +36,6 @@ def write(path: Path, groups: dict[str, Any]) -> str:
 
 def loaded(folder: Path, groups: dict[str, Any]) -> ip_adapter_file.Adapter:
     return ip_adapter_file.load(write(folder / "adapter.safetensors", groups))
-
-
-def picture(seed: int = 0) -> Ingredient:
-    return Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(seed))))
-
-
-def mix_of(*weights: float) -> Mix:
-    return Mix(tuple(picture(i) for i in range(len(weights))), (weights,))
 
 
 # What is read

@@ -13,7 +13,8 @@ import torch
 from image_mixer.local import engine
 from image_mixer.local.methods import image_attention, ip_adapter
 from image_mixer.local.methods.layer_profiles import PROFILES, profile_of
-from image_mixer.tests.support.ip_adapter_scene import adapter_of, mix_of, once
+from image_mixer.tests.support.ip_adapter_scene import adapter_of, once
+from image_mixer.tests.support.mixes import mix_of
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import torch
 from comfy.text_encoders.qwen_image import QwenImageTokenizer
 from comfy_extras.nodes_qwen import TextEncodeQwenImageEditPlus
 from image_mixer.local import engine, prompts
-from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.support.pictures import picture
 
 
 class SeeingCLIP(edit_models.MicroCLIP):
@@ -36,8 +36,9 @@ def seeing() -> SeeingCLIP:
     return SeeingCLIP()
 
 
-def picture(seed: int, height: int = 40, width: int = 64) -> Picture:
-    return images.picture(torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed)))
+def content(seed: int, height: int = 40) -> Picture:
+    made: Picture = picture(seed, height, 64).content
+    return made
 
 
 def same(one: Any, other: Any) -> bool:
@@ -53,7 +54,7 @@ def same(one: Any, other: Any) -> bool:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_pictures_are_shown_as_cores_node_shows_them(seeing: SeeingCLIP, count: int) -> None:
-    pictures = [picture(seed, 40 + 8 * seed) for seed in range(count)]
+    pictures = [content(seed, 40 + 8 * seed) for seed in range(count)]
     given = {f"image{number}": shown.pixels for number, shown in enumerate(pictures, 1)}
     TextEncodeQwenImageEditPlus.execute(seeing, "make it {warm}", **given)
     core = seeing.asked
@@ -62,31 +63,31 @@ def test_pictures_are_shown_as_cores_node_shows_them(seeing: SeeingCLIP, count: 
 
 
 def test_more_than_three_pictures_are_shown(seeing: SeeingCLIP) -> None:
-    prompts.conditioning_of(seeing, "x", [picture(seed) for seed in range(5)])
+    prompts.conditioning_of(seeing, "x", [content(seed) for seed in range(5)])
     seen = [token for row in seeing.asked["qwen25_7b"] for token, *_ in row if isinstance(token, dict)]
     assert len(seen) == 5
 
 
 def test_other_towers_get_the_text_alone() -> None:
     clip = edit_models.MicroCLIP()
-    with_picture = prompts.conditioning_of(clip, "a cat", [picture(0)])
+    with_picture = prompts.conditioning_of(clip, "a cat", [content(0)])
     assert torch.equal(with_picture[0][0], prompts.conditioning_of(clip, "a cat")[0][0])
     assert clip.calls == 1
 
 
 def test_conditioning_is_kept_by_text_pictures_and_tower(seeing: SeeingCLIP) -> None:
-    first = prompts.conditioning_of(seeing, "kept", [picture(0), picture(1)])
+    first = prompts.conditioning_of(seeing, "kept", [content(0), content(1)])
     before = seeing.calls
-    again = prompts.conditioning_of(seeing, "kept", [picture(0), picture(1)])
+    again = prompts.conditioning_of(seeing, "kept", [content(0), content(1)])
     assert seeing.calls == before and torch.equal(first[0][0], again[0][0])
     again[0][1]["more"] = 1
-    assert "more" not in prompts.conditioning_of(seeing, "kept", [picture(0), picture(1)])[0][1]
-    for text, shown in (("other", [picture(0), picture(1)]), ("kept", [picture(1), picture(0)]), ("kept", [])):
+    assert "more" not in prompts.conditioning_of(seeing, "kept", [content(0), content(1)])[0][1]
+    for text, shown in (("other", [content(0), content(1)]), ("kept", [content(1), content(0)]), ("kept", [])):
         before = seeing.calls
         prompts.conditioning_of(seeing, text, shown)
         assert seeing.calls == before + 1, (text, len(shown))
     seeing.layer_idx = -2
-    prompts.conditioning_of(seeing, "kept", [picture(0), picture(1)])
+    prompts.conditioning_of(seeing, "kept", [content(0), content(1)])
     seeing.layer_idx = None
     assert seeing.calls == before + 2, "another layer is another conditioning"
 
@@ -99,7 +100,7 @@ def test_scheduled_conditioning_is_not_kept() -> None:
 
 
 def test_local_shows_each_variant_its_own_pictures(seeing: SeeingCLIP) -> None:
-    pictures = tuple(Ingredient("image", picture(seed)) for seed in range(40, 43))
+    pictures = tuple(Ingredient("image", content(seed)) for seed in range(40, 43))
     model, vae = edit_models.build("qwen_image"), edit_models.MicroVAE(video=True)
     models = engine.Models(model, vae, seeing)
     recipe = Recipe(

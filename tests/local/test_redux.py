@@ -1,92 +1,44 @@
-"""Method redux on a micro Flux: diffusers' numbers, exact weights, and the promises of every method."""
+"""Method redux on a micro Flux: diffusers' numbers, exact weights, and what it refuses.
+
+test_methods.py tries what every method promises.
+"""
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import comfy.sample
 import comfy.samplers
 import comfy.sd
-import edit_models
 import micro
 import micro_flux
-import numpy
 import pytest
-import random_model
 import torch
-from comfy.ldm.flux.redux import ReduxImageEncoder
 from image_mixer.local import batches, engine, sampling
 from image_mixer.local.methods import choose
 from image_mixer.local.methods.redux import COMBINES, CONCATENATE, KEY, REDUX, SUM
 from image_mixer.local.randomness import starting_noise
-from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError, MixError
-from image_mixer.mixing.mix import Ingredient, Mix, Region
-from image_mixer.mixing.recipe import Recipe
+from image_mixer.mixing.mix import Mix
 from image_mixer.tests.parity import diffusers_redux as parity_redux
+from image_mixer.tests.support.methods import SEEN, redux_models, style_model
+from image_mixer.tests.support.mixes import mix_of, recipe_of
+from image_mixer.tests.support.pictures import picture
 
-SEEN = 24
 NEAR = 1e-4
 FORWARD = 1e-5
 LATENT = (1, 16, 8, 8)
 
 
-class Clip(edit_models.MicroCLIP):
-    """A text tower that returns different numbers for different prompts."""
-
-    def encode_from_tokens_scheduled(self, tokens: str) -> Any:
-        return micro_flux.text(seed=sum(map(ord, tokens)))
-
-
-class Vae:
-    """A VAE with 16 channels; no test looks at its output."""
-
-    first_stage_model = torch.nn.Identity()
-    patcher = SimpleNamespace(patches={})
-
-    def decode(self, samples: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(samples.shape[0], 8, 8, 3)
-
-
-def style_model(seed: int = 5, seen: int = SEEN, width: int = micro_flux.CONTEXT) -> Any:
-    encoder = ReduxImageEncoder(seen, width, dtype=torch.float32)
-    encoder.load_state_dict(random_model.random_state(encoder, seed))
-    return comfy.sd.StyleModel(encoder.requires_grad_(False))
-
-
 @pytest.fixture(scope="module")
 def models() -> engine.Models:
-    tower = micro.vision_tower(4, model_type="siglip_vision_model", hidden_size=SEEN, projection_dim=8)
-    return engine.Models(micro_flux.build(), Vae(), Clip(), tower, style_model())
-
-
-def picture(seed: int) -> Ingredient:
-    pixels = torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(seed))
-    return Ingredient("image", images.picture(pixels))
-
-
-def mix_of(*weights: float, rows: Any = None) -> Mix:
-    return Mix(tuple(picture(i) for i in range(len(weights or rows[0]))), rows or (weights,))
+    return redux_models()
 
 
 def latents_of(mix: Mix, models: engine.Models, changes: Any = None, **options: Any) -> torch.Tensor:
-    given = {
-        "prompt": "a cat",
-        "width": 64,
-        "height": 64,
-        "steps": 2,
-        "guidance_scale": 3.5,
-        "seed": 7,
-        **(changes or {}),
-    }
-    return engine.generate(Recipe(mix, **given), models, engine.Options(**options)).latents
-
-
-def by(combine: str, **settings: Any) -> dict[str, Any]:
-    return {"method": "redux", "settings": {"combine": combine, **settings}}
+    recipe = recipe_of(mix, **{"guidance_scale": 3.5, **(changes or {})})
+    return engine.generate(recipe, models, engine.Options(**options)).latents
 
 
 def applied(models: engine.Models, mix: Mix, text: Any = None, strength: float = 1.0, **settings: Any) -> Any:
@@ -181,48 +133,9 @@ def test_weight_2_is_the_picture_given_twice(models: engine.Models) -> None:
 
 def test_strength_multiplies_weights(models: engine.Models) -> None:
     for combine in COMBINES:
-        half = latents_of(mix_of(1.0, 0.5), models, strength=0.5, **by(combine))
-        assert torch.allclose(half, latents_of(mix_of(0.5, 0.25), models, **by(combine)), atol=NEAR, rtol=0)
-
-
-@each_combine
-def test_weight_0_is_absence(models: engine.Models, combine: str) -> None:
-    a, b, c = picture(0), picture(1), picture(2)
-    without = latents_of(Mix((a, c), ((0.6, 0.9),)), models, **by(combine))
-    assert torch.equal(latents_of(Mix((a, b, c), ((0.6, 0.0, 0.9),)), models, **by(combine)), without)
-    # With a key bias, in a batch in which another variant needs the picture.
-    rows = latents_of(Mix((a, b, c), ((0.6, 0.0, 0.9), (1.0, 1.0, 1.0))), models, **by(combine))
-    assert torch.allclose(rows[:1], without, atol=FORWARD, rtol=0)
-
-
-@each_combine
-def test_variants_of_one_batch_equal_separate_runs(models: engine.Models, combine: str) -> None:
-    rows = ((1.0, 0.0), (0.5, 0.5), (0.0, 2.0), (0.0, 0.0))
-    batch = latents_of(mix_of(rows=rows), models, **by(combine))
-    alone = torch.cat([latents_of(mix_of(rows=(row,)), models, **by(combine)) for row in rows])
-    assert torch.allclose(batch, alone, atol=NEAR, rtol=0)
-    assert all(not torch.allclose(batch[0], other, atol=1e-3) for other in batch[1:])
-
-
-@each_combine
-def test_order_does_not_matter(models: engine.Models, combine: str) -> None:
-    one, other = Mix((picture(0), picture(1)), ((0.4, 1.2),)), Mix((picture(1), picture(0)), ((1.2, 0.4),))
-    assert torch.allclose(
-        latents_of(one, models, **by(combine)), latents_of(other, models, **by(combine)), atol=NEAR, rtol=0
-    )
-
-
-@each_combine
-def test_strength_0_and_all_zero_weights_are_the_plain_model_bit_for_bit(models: engine.Models, combine: str) -> None:
-    text, negative = (
-        [[context, {**options, "guidance": 3.5}] for context, options in Clip().encode_from_tokens_scheduled(prompt)]
-        for prompt in ("a cat", "")
-    )
-    plain = sampled((models.model, text, negative))
-    assert torch.equal(latents_of(mix_of(1.0, 0.5), models, strength=0.0, **by(combine)), plain)
-    assert torch.equal(latents_of(mix_of(0.0, 0.0), models, **by(combine)), plain)
-    spanned = Mix((replace(picture(0), start=0.3, region=Region("left", torch.eye(8))),), ((1.0,),))
-    assert torch.equal(latents_of(spanned, models, strength=0.0, **by(combine)), plain)
+        by = {"method": "redux", "settings": {"combine": combine}}
+        half = latents_of(mix_of(1.0, 0.5), models, strength=0.5, **by)
+        assert torch.allclose(half, latents_of(mix_of(0.5, 0.25), models, **by), atol=NEAR, rtol=0)
 
 
 def test_a_sum_costs_one_picture(models: engine.Models) -> None:
@@ -275,53 +188,6 @@ def test_a_negative_mix_where_there_is_cfg(models: engine.Models) -> None:
     assert not torch.allclose(away, latents_of(mix_of(1.0, 0.5), schnell), atol=1e-3)
 
 
-@each_combine
-def test_a_region_of_ones_and_a_span_of_everything_change_nothing(models: engine.Models, combine: str) -> None:
-    plain = picture(1)
-    expected = latents_of(mix_of(1.0, 0.8), models, **by(combine))
-    for same in (replace(plain, region=Region("ones", torch.ones(20, 30))), replace(plain, start=0.0, end=1.0)):
-        assert torch.equal(latents_of(Mix((picture(0), same), ((1.0, 0.8),)), models, **by(combine)), expected)
-
-
-@each_combine
-def test_a_region_an_image(models: engine.Models, combine: str) -> None:
-    left = torch.zeros(8, 8)
-    left[:, :4] = 1.0
-    parts = (replace(picture(0), region=Region("l", left)), replace(picture(1), region=Region("r", 1 - left)))
-    once = {"steps": 1}
-    made = latents_of(Mix(parts, ((1.0, 1.5),)), models, once, **by(combine))
-    first, second = (Mix((picture(i),), ((w,),)) for i, w in ((0, 1.0), (1, 1.5)))
-    assert torch.allclose(made[..., :4], latents_of(first, models, once, **by(combine))[..., :4], atol=NEAR, rtol=0)
-    assert torch.allclose(made[..., 4:], latents_of(second, models, once, **by(combine))[..., 4:], atol=NEAR, rtol=0)
-    assert not torch.allclose(made, latents_of(first, models, once, **by(combine)), atol=1e-3)
-
-
-def test_a_span_is_absence_outside_it(models: engine.Models) -> None:
-    late = Mix((picture(0), replace(picture(1), start=0.99)), ((1.0, 1.0),))
-    assert torch.equal(latents_of(late, models, {"steps": 1}), latents_of(mix_of(1.0), models, {"steps": 1}))
-
-
-def test_global_generators_and_the_model_are_left_as_they_were(models: engine.Models) -> None:
-    torch.manual_seed(1), random.seed(2), numpy.random.seed(3)
-    states = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1].copy()
-    before = repr(models.model.model_options), repr(models.model.wrappers), dict(models.model.object_patches)
-    latents_of(mix_of(1.0, 0.5), models)
-    assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[1]
-    assert (numpy.random.get_state()[1] == states[2]).all()
-    assert (repr(models.model.model_options), repr(models.model.wrappers), models.model.object_patches) == before
-
-
-def test_changed_weights_run_neither_tower_nor_encoder_again(
-    models: engine.Models, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    latents_of(mix_of(0.5, 0.5), models)
-    calls: list[int] = []
-    monkeypatch.setattr(type(models.clip_vision), "encode_image", lambda *a, **k: calls.append(1))
-    monkeypatch.setattr(ReduxImageEncoder, "forward", lambda *a, **k: calls.append(1))
-    latents_of(mix_of(0.1, 0.9), models, {"seed": 8, "prompt": "new"})
-    assert calls == []
-
-
 @pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.soak)])
 def test_a_compiled_model_makes_the_same_without_graph_breaks(
     models: engine.Models, monkeypatch: pytest.MonkeyPatch, backend: str
@@ -357,7 +223,6 @@ def test_auto_takes_it_by_its_adapter(models: engine.Models) -> None:
 
 
 BAD: list[tuple[str, Mix, dict[str, Any], str]] = [
-    ("a text", Mix((Ingredient("text", "a"),), ((1.0,),)), {}, "a text, which redux does not take"),
     ("a combine", mix_of(1.0), {"settings": {"combine": "max"}}, "Unknown value 'max' for combine: choose one of concatenate"),
     ("a grid", mix_of(1.0), {"settings": {"grid": 0}}, "Grid must be a whole number from 1 to 27, not 0."),
     ("no style model", mix_of(1.0), {"adapter": None}, "needs a Redux style model as its adapter"),

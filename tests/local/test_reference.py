@@ -1,4 +1,4 @@
-"""The promises of method reference, on micro models of every family that it supports."""
+"""The promises of method reference besides the contract of all methods, on micro models of every family it supports."""
 
 from __future__ import annotations
 
@@ -59,18 +59,6 @@ def test_weight_1_is_cores_set_reference_latent_bit_for_bit(model: Any, count: i
     assert not torch.allclose(sampled(core), sampled((model, text(model), text(model, 8))), atol=1e-3)
 
 
-def test_weight_0_is_absence_exactly(model: Any) -> None:
-    assert torch.equal(made(model, [[0.0, 0.6, 0.0, 1.2]]), made(model, [[0.6, 1.2]], [1, 3]))
-
-
-def test_strength_0_and_no_weight_are_the_plain_model_bit_for_bit(model: Any) -> None:
-    plain = (model, text(model), text(model, 8))
-    nothing = applied(model, embeddings_of(model, [[1.0, 0.5]]), strength=0.0)
-    assert nothing[0] is model
-    assert torch.equal(sampled(nothing), sampled(plain))
-    assert torch.equal(made(model, [[0.0, 0.0]]), sampled(plain))
-
-
 def test_strength_multiplies_weights(model: Any) -> None:
     doubled = sampled(applied(model, embeddings_of(model, [[0.5, 1.0]]), strength=2.0))
     assert near(doubled, made(model, [[1.0, 2.0]]))
@@ -86,12 +74,6 @@ def test_a_weight_leads_from_absence_to_the_reference(model: Any) -> None:
 
 
 VARIANTS = [[1.0, 0.4, 0.0], [0.0, 0.7, 1.5], [0.3, 0.9, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
-
-
-def test_variants_of_one_batch_are_their_runs_alone_whatever_their_zeros(model: Any) -> None:
-    batch = made(model, VARIANTS)
-    for index, row in enumerate(VARIANTS):
-        assert near(batch[index : index + 1], made(model, [row])), index
 
 
 def test_a_batch_on_cores_ksampler(model: Any) -> None:
@@ -123,27 +105,6 @@ def test_a_batch_that_does_not_fit_the_variants_gets_one_line(model: Any) -> Non
     assert near(sampled(same, items=2)[:1], made(model, VARIANTS[:1]))
 
 
-def test_a_region_of_ones_is_no_region_and_a_span_of_everything_no_span(model: Any) -> None:
-    plain = embeddings_of(model, [[0.7, 1.3]])
-    first, second = plain.mix.ingredients
-    for same in (replace(second, region=Region("ones", torch.ones(5, 7))), replace(second, start=0.0, end=1.0)):
-        changed = replace(plain, mix=Mix((first, same), plain.mix.weights))
-        assert torch.equal(sampled(applied(model, changed)), sampled(applied(model, plain)))
-
-
-def test_outside_its_region_a_reference_adds_nothing_to_a_forward(model: Any) -> None:
-    mask = torch.zeros(HEIGHT, WIDTH)
-    mask[:, : WIDTH // 2] = 1.0
-    plain = embeddings_of(model, [[0.7, 1.3]])
-    first, second = plain.mix.ingredients
-    regional = replace(plain, mix=Mix((first, replace(second, region=Region("left", mask))), plain.mix.weights))
-    one = {"sigmas": [0.8, 0.0]}
-    there, without = sampled(applied(model, regional), **one), made(model, [[0.7]], **one)
-    assert near(there[..., WIDTH // 2 :], without[..., WIDTH // 2 :])
-    assert near(there[..., : WIDTH // 2], made(model, [[0.7, 1.3]], **one)[..., : WIDTH // 2])
-    assert not torch.allclose(made(model, [[0.7, 1.3]], **one), without, atol=1e-3)
-
-
 def test_regions_and_different_zeros_together(model: Any) -> None:
     mask = torch.zeros(HEIGHT, WIDTH)
     mask[: HEIGHT // 2] = 1.0
@@ -157,15 +118,6 @@ def test_regions_and_different_zeros_together(model: Any) -> None:
     batch = regional(VARIANTS[:3])
     for index, row in enumerate(VARIANTS[:3]):
         assert near(batch[index : index + 1], regional([row])), index
-
-
-def test_a_span_is_absence_outside_it(model: Any) -> None:
-    plain = embeddings_of(model, [[0.7, 1.3]])
-    first, second = plain.mix.ingredients
-    late = replace(plain, mix=Mix((first, replace(second, start=0.9)), plain.mix.weights))
-    early = {"sigmas": [1.0, 0.95]}
-    assert torch.equal(sampled(applied(model, late), **early), made(model, [[0.7]], **early))
-    assert not torch.equal(sampled(applied(model, late), steps=4), made(model, [[0.7]], steps=4))
 
 
 def test_entries_keep_their_own_masks_and_times(model: Any) -> None:

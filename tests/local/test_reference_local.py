@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,16 @@ import torch
 from image_mixer.local import batches, embeds_file, engine, families, latents, prompts, sampling
 from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.local.methods import choose
-from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError
-from image_mixer.mixing.mix import Ingredient, Mix
-from image_mixer.mixing.recipe import Recipe
+from image_mixer.mixing.mix import Mix
+from image_mixer.tests.support.mixes import recipe_of as small_recipe
+from image_mixer.tests.support.pictures import picture
 from image_mixer.tests.support.reference_scene import FAMILIES, applied, embeddings_of, family_of, text
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def model(request: pytest.FixtureRequest) -> Any:
     return edit_models.build(request.param)
-
-
-def picture(seed: int, height: int = 64, width: int = 96) -> Ingredient:
-    return Ingredient(
-        "image", images.picture(torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed)))
-    )
 
 
 @pytest.fixture(scope="module", params=["flux", "qwen_image"])
@@ -40,18 +35,14 @@ def models(request: pytest.FixtureRequest) -> engine.Models:
 
 
 SMALL = {"megapixels": 0.05}
-
-
-def recipe_of(mix: Mix, **changes: Any) -> Recipe:
-    given = {"prompt": "a cat", "width": 64, "height": 64, "steps": 2, "guidance_scale": 2.0, "seed": 7, **changes}
-    return Recipe(mix, **given)
+recipe_of = partial(small_recipe, guidance_scale=2.0)
 
 
 def generated(models: engine.Models, mix: Mix, settings: Any = SMALL, **changes: Any) -> torch.Tensor:
     return engine.generate(recipe_of(mix, **changes), models, engine.Options(settings=settings)).latents
 
 
-PICTURES = tuple(picture(seed) for seed in range(3))
+PICTURES = tuple(picture(seed, 64, 96) for seed in range(3))
 
 
 def test_local_gives_each_variant_what_it_would_be_alone(
@@ -180,14 +171,10 @@ def test_messages_before_anything_is_sampled(model: Any, monkeypatch: pytest.Mon
     refused("takes no adapter", EngineError, adapter=object())
     refused("Unknown value 'here' for placement", InputError, settings={"placement": "here"})
     refused("Megapixels must be from 0.05 to 4, not 9.0", InputError, settings={"megapixels": 9.0})
-    refused("weight x strength 12; reference takes 0 to 10", InputError, embeddings_of(model, [[3.0]]), strength=4.0)
-    refused("weight x strength -1", InputError, embeddings_of(model, [[-1.0]]))
     blind = replace(good, encoded=(Encoded(vector=torch.zeros(4)),))
     refused("with the VAE: connect vae to Encode Mix", EngineError, blind)
     other = replace(good, encoded=(Encoded(latent=torch.zeros(1, 4, 8, 8)),))
     refused("makes latents of 4 channels in 2 dimensions; this model needs", EngineError, other)
-    words = Embeddings(Mix((Ingredient("text", "a cat"),), ((1.0,),)), (Encoded(),))
-    refused("a text, which reference does not take", InputError, words)
     refused(
         "weights for 2 items and the mix for 3",
         InputError,

@@ -14,12 +14,8 @@ from image_mixer.local.encoders import Encoders, encode
 from image_mixer.mixing import images
 from image_mixer.mixing.errors import EngineError, InputError
 from image_mixer.mixing.mix import Ingredient, Mix
+from image_mixer.tests.support.pictures import picture
 from safetensors.torch import save_file
-
-
-def image(seed: int, height: int = 56, width: int = 56) -> Ingredient:
-    pixels = torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed))
-    return Ingredient("image", images.picture(pixels))
 
 
 def one(ingredient: Ingredient) -> Mix:
@@ -27,7 +23,7 @@ def one(ingredient: Ingredient) -> Mix:
 
 
 def test_a_vector_is_cores_projected_embedding(micro_models: Any) -> None:
-    square = image(1)
+    square = picture(1)
     vector = encode(one(square), Encoders(micro_models.clip_vision), "centre crop").vectors[0]
     core = micro_models.clip_vision.encode_image(square.content.pixels)["image_embeds"][0]
     assert torch.equal(vector, core)
@@ -39,8 +35,10 @@ def test_preparations_differ_for_long_pictures_only(micro_models: Any) -> None:
         return encode(one(ingredient), Encoders(micro_models.clip_vision), how).vectors[0]
 
     for how in images.PREPARATIONS[1:]:
-        assert torch.allclose(vector(image(2), how), vector(image(2), "centre crop"), atol=1e-5)
-        assert not torch.allclose(vector(image(2, 60, 150), how), vector(image(2, 60, 150), "centre crop"), atol=1e-3)
+        assert torch.allclose(vector(picture(2), how), vector(picture(2), "centre crop"), atol=1e-5)
+        assert not torch.allclose(
+            vector(picture(2, 60, 150), how), vector(picture(2, 60, 150), "centre crop"), atol=1e-3
+        )
 
 
 def test_text_is_the_projected_pooled_embedding(micro_models: Any) -> None:
@@ -89,7 +87,7 @@ def test_a_projection_of_no_file_is_judged_by_its_numbers(numbers: float) -> Non
 
 def test_a_missing_tower_is_named_before_any_runs(micro_models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(micro_models.clip_vision), "encode_image", lambda *a: pytest.fail("a tower ran"))
-    both = Mix((image(77), Ingredient("text", "a cat")), ((1.0, 1.0),))
+    both = Mix((picture(77), Ingredient("text", "a cat")), ((1.0, 1.0),))
     with pytest.raises(EngineError, match="connect clip "):
         encode(both, Encoders(micro_models.clip_vision), "centre crop")
     with pytest.raises(EngineError, match="connect clip_vision"):
@@ -102,18 +100,18 @@ def test_vectors_are_kept_and_given_back() -> None:
     tower, calls = micro.vision_tower(6), []
     encode_image = tower.encode_image
     tower.encode_image = lambda *a, **k: (calls.append(1), encode_image(*a, **k))[1]
-    first = encode(Mix((image(1), image(2)), ((1.0, 1.0),)), Encoders(tower), "centre crop")
-    again = encode(Mix((image(2), image(1)), ((0.1, 0.3),)), Encoders(tower), "centre crop")
+    first = encode(Mix((picture(1), picture(2)), ((1.0, 1.0),)), Encoders(tower), "centre crop")
+    again = encode(Mix((picture(2), picture(1)), ((0.1, 0.3),)), Encoders(tower), "centre crop")
     assert len(calls) == 2
     assert torch.equal(first.vectors[0], again.vectors[1])
-    encode(one(image(1)), Encoders(tower), "pad")
+    encode(one(picture(1)), Encoders(tower), "pad")
     assert len(calls) == 3, "another preparation is another vector"
 
 
 def test_a_patched_tower_is_another_tower() -> None:
     tower = micro.vision_tower(6)
-    before = encode(one(image(1)), Encoders(tower), "centre crop").vectors[0]
+    before = encode(one(picture(1)), Encoders(tower), "centre crop").vectors[0]
     weight = tower.model.visual_projection.weight
     tower.patcher.add_patches({"visual_projection.weight": (torch.ones_like(weight),)}, 1.0)
-    after = encode(one(image(1)), Encoders(tower), "centre crop").vectors[0]
+    after = encode(one(picture(1)), Encoders(tower), "centre crop").vectors[0]
     assert not torch.allclose(before, after)

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 from image_mixer.mixing.errors import ImageError
 from image_mixer.network.pictures import picture_bytes
-from image_mixer.tests.remote import harness
+from image_mixer.tests.support.pictures import coloured
 
-PNG = harness.picture().pixels
+PNG = coloured().pixels
 TEXT = base64.b64encode(PNG)
 FIRST = (b"\xff\xd8\xff\xe0rest", b"GIF89a\x01\x00\x01\x00rest", b"RIFF\x00\x00\x00\x00WEBPrest")
 

@@ -15,9 +15,9 @@ from image_mixer.remote.client import Client
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
 from image_mixer.tests.network.raw_server import server, whole_request
-from image_mixer.tests.remote import harness
+from image_mixer.tests.support.pictures import check, coloured
 
-PNG = harness.picture().pixels
+PNG = coloured().pixels
 TLS = Path(__file__).resolve().parents[1] / "assets" / "tls"
 OWN = Endpoint("x", "https://own.example/api")
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD")
@@ -86,7 +86,7 @@ def download(url: str, endpoint: Endpoint = OWN) -> bytes | Missed:
     """Download `url` in a network where only the proxy can look names up."""
     transport = RequestsTransport(no_names)
     try:
-        return Client(endpoint, Key("demo-key-0000"), transport, no_names, harness.check).download(url)
+        return Client(endpoint, Key("demo-key-0000"), transport, no_names, check).download(url)
     finally:
         transport.close()
 
@@ -175,7 +175,7 @@ def test_a_host_that_bypasses_the_proxy_is_looked_up_and_pinned(
         calls.append(call)
         return Reply(200, {}, PNG)
 
-    got = Client(OWN, Key("demo-key-0000"), transport, lambda host, port: addresses, harness.check).download(
+    got = Client(OWN, Key("demo-key-0000"), transport, lambda host, port: addresses, check).download(
         "https://cdn.example/i.png"
     )
     if barred:

@@ -14,8 +14,8 @@ from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import 
 from image_mixer.local import engine
 from image_mixer.local.embeddings import Embeddings, Encoded
 from image_mixer.local.methods.unclip import KEY
-from image_mixer.mixing import images
-from image_mixer.mixing.mix import Ingredient, Mix
+from image_mixer.mixing.mix import Mix
+from image_mixer.tests.support.pictures import picture
 
 WITH, WITHOUT = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D"), ("DownBlock2D", "UpBlock2D")
 
@@ -74,12 +74,6 @@ def euler(model: Any, answers: list[Any], x: torch.Tensor, sigmas: torch.Tensor,
         denoised = negative + (positive - negative) * cfg
         x = x + (x - denoised) / sigma * (following - sigma)
     return x
-
-
-def picture(seed: int) -> Ingredient:
-    """Return a picture of noise."""
-    pixels = torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(seed))
-    return Ingredient("image", images.picture(pixels))
 
 
 def embeddings_of(vectors: torch.Tensor, *rows: tuple[float, ...]) -> Embeddings:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from image_mixer.local import engine, sampling
 from image_mixer.local.encoders import Encoders, encode
-from image_mixer.mixing import images
 from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.support.pictures import picture
 
 SCALE = 0.18215
 
@@ -45,7 +45,7 @@ def original_ddim(predict, noise: torch.Tensor, steps: int, guidance: float) -> 
 
 @pytest.mark.parametrize("steps", [30, 50])
 def test_thirty_steps_as_the_original(lambda_like, steps: int) -> None:
-    pictures = [images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(i))) for i in range(3)]
+    pictures = [picture(i).content for i in range(3)]
     weights = (0.7, 1.0, 2.5)
     mix = Mix(tuple(Ingredient("image", picture) for picture in pictures), (weights,))
     unet = lambda_like.model.model.diffusion_model
@@ -77,7 +77,7 @@ def test_thirty_steps_as_the_original(lambda_like, steps: int) -> None:
 def test_the_schedule_matters(lambda_like) -> None:
     """Core's own ddim differs a lot from the original at 30 steps, so the separate sampler is needed."""
     mix = Mix(
-        (Ingredient("image", images.picture(torch.rand(1, 56, 56, 3, generator=torch.Generator().manual_seed(1)))),),
+        (picture(1),),
         ((1.0,),),
     )
     models = engine.Models(lambda_like.model, lambda_like.vae, None, lambda_like.clip_vision)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from image_mixer.mixing.errors import ImageError
 from image_mixer.mixing.mix import Ingredient, Mix, Picture
 from image_mixer.mixing.recipe import Recipe
 from image_mixer.mixing.seeds import sample_seed
@@ -21,7 +18,7 @@ from image_mixer.remote.pictures import Pictures
 from image_mixer.remote.store.journal import Journal
 from image_mixer.remote.store.results import Results
 from image_mixer.tests.standin import render
-from PIL import Image
+from image_mixer.tests.support.pictures import check, coloured, size_of
 
 KEY = "demo-key-0000"
 QUICK = Timeouts(connect=10.0, read=10.0, submit=10.0, call=10.0, job=20.0, download=10.0, queue=10.0)
@@ -56,41 +53,19 @@ class Clocks:
         return {"clock": self.clock, "ticks": self.ticks, "wall": self.wall, "sleep": self.sleep}
 
 
-def picture(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 64)) -> Picture:
-    """Return a picture of one colour; its pixels are the bytes of a PNG."""
-    file = io.BytesIO()
-    Image.new("RGB", size, colour).save(file, "PNG")
-    return Picture(hashlib.sha256(file.getvalue()).hexdigest(), file.getvalue())
-
-
 def encode(given: Picture, max_bytes: int, max_side: int) -> tuple[bytes, str]:
     """Encode a picture as the pack does, but for pixels that are the bytes of a PNG."""
     assert len(given.pixels) <= max_bytes
     return given.pixels, "image/png"
 
 
-def size(given: Picture) -> tuple[int, int]:
-    """Return (width, height) in pixels."""
-    with Image.open(io.BytesIO(given.pixels)) as image:
-        return image.size
-
-
-def check(data: bytes) -> None:
-    """Raise ImageError unless the whole picture can be read."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"The download is a broken picture: {type(error).__name__}.") from error
-
-
-PICTURES = Pictures(encode, size, check)
+PICTURES = Pictures(encode, size_of, check)
 
 
 def recipe(weights: tuple[tuple[float, ...], ...] = ((0.5, 0.7),), **changes: Any) -> Recipe:
     """Return a recipe of one colour per weight, 256 x 256; `changes` are fields of it."""
     colours = ((200, 30, 30), (30, 30, 200), (30, 200, 30), (200, 200, 30))
-    ingredients = tuple(Ingredient("image", picture(colours[i])) for i in range(len(weights[0])))
+    ingredients = tuple(Ingredient("image", coloured(colours[i])) for i in range(len(weights[0])))
     fields = {"prompt": "rose man", "width": 256, "height": 256, "seed": 12345} | changes
     return Recipe(Mix(ingredients, weights), **fields)
 

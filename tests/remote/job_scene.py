@@ -13,10 +13,11 @@ from image_mixer.remote.run.plan import PlannedJob, plan
 from image_mixer.remote.store.job_rows import FinishedJob, JobRow, State
 from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.fakes import BASE_URL, FakeClient, Run
+from image_mixer.tests.support.pictures import coloured, size_of
 from image_mixer.wire.account import ListedPage
 from image_mixer.wire.answers import Done, Refused
 
-PNG = harness.picture((1, 2, 3)).pixels
+PNG = coloured((1, 2, 3)).pixels
 LINK, OTHER_LINK = "https://cdn.example/1.png", "https://cdn.example/2.png"
 DONE = Done(((LINK,),), id="7")
 FAILED = Refused("out of memory", "job failed", id="7")
@@ -34,7 +35,7 @@ class Scene(Run):
     def __init__(self, folder: Path, endpoint: Endpoint = ONE, samples: int = 1) -> None:
         super().__init__(folder, FakeClient(endpoint))
         self.client.pictures[LINK] = PNG
-        (self.job,) = plan(harness.recipe(samples=samples), endpoint, 0, "", harness.size)
+        (self.job,) = plan(harness.recipe(samples=samples), endpoint, 0, "", size_of)
         self.steps: list[str] = []
 
     def run(self, **changes: Any) -> JobRun:

@@ -16,9 +16,9 @@ from image_mixer.network.transport import Call, NoAnswer, NotSent, Reply, Reques
 from image_mixer.remote.client import Client
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint
-from image_mixer.tests.remote import harness
+from image_mixer.tests.support.pictures import check, coloured
 
-PNG = harness.picture().pixels
+PNG = coloured().pixels
 TEXT = base64.b64encode(PNG).decode()
 OWN = Endpoint("x", "https://own.example/api")
 
@@ -33,7 +33,7 @@ def client(
 ) -> Client:
     """Return a client whose name look-ups return `answers`, one after the other."""
     given = [] if answers is None else answers
-    return Client(endpoint, Key("demo-key-0000"), transport, lambda host, port: given.pop(0), harness.check)
+    return Client(endpoint, Key("demo-key-0000"), transport, lambda host, port: given.pop(0), check)
 
 
 def nobody(call: Call) -> Reply:
@@ -139,7 +139,7 @@ def test_a_link_that_can_never_work_ends_at_once_and_says_why(link: str, reason:
     "link", ["https://" + "x" * 70 + ".example/", "https://a..example/", "https://nowhere.invalid/"]
 )
 def test_a_name_that_does_not_exist_is_not_found(link: str) -> None:
-    asked = Client(OWN, Key("demo-key-0000"), nobody, real_names, harness.check)
+    asked = Client(OWN, Key("demo-key-0000"), nobody, real_names, check)
     got = missed(asked.download(link))
     assert "not found" in got.reason and not got.barred
 
@@ -204,9 +204,7 @@ def test_a_resolver_that_hangs_holds_no_download_longer_than_its_time() -> None:
 
     endpoint = replace(OWN, timeouts=replace(OWN.timeouts, download=0.3))
     began = time.monotonic()
-    got = missed(
-        Client(endpoint, Key("demo-key-0000"), nobody, hang, harness.check).download("https://cdn.example/i.png")
-    )
+    got = missed(Client(endpoint, Key("demo-key-0000"), nobody, hang, check).download("https://cdn.example/i.png"))
     assert "looked up in time" in got.reason and not got.barred and time.monotonic() - began < 10
     over.set()
 

@@ -18,6 +18,7 @@ from image_mixer.remote.run.progress import Progress
 from image_mixer.tests.remote import harness
 from image_mixer.tests.standin.app import Service
 from image_mixer.tests.standin.state import Fault, Manners
+from image_mixer.tests.support.pictures import coloured
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_text_and_url_ingredients(service: Service, tmp_path: Path) -> None:
         (
             Ingredient("url", "https://a.example/b,c.png"),
             Ingredient("text", "in oil"),
-            Ingredient("image", harness.picture()),
+            Ingredient("image", coloured()),
         ),
         ((1.0, 0.5, 1.0),),
     )
@@ -149,7 +150,7 @@ def test_webhook_and_track_id_are_sent_and_pay_for_nothing_again(service: Servic
 
 def test_size_0_takes_the_first_images_shape(service: Service, tmp_path: Path) -> None:
     recipe = harness.recipe(width=0, height=0)
-    wide = Mix((Ingredient("image", harness.picture(size=(300, 100))),), ((1.0,),))
+    wide = Mix((Ingredient("image", coloured(size=(300, 100))),), ((1.0,),))
     harness.engine(service.base, tmp_path).run(harness.order(replace(recipe, mix=wide)))
     fields = next(iter(service.state.jobs.values())).fields
     assert (fields["width"], fields["height"]) == (768, 256)

@@ -13,6 +13,7 @@ from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.tests.remote import harness
 from image_mixer.tests.standin.app import Service
 from image_mixer.tests.standin.state import Manners
+from image_mixer.tests.support.pictures import coloured
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_what_is_refused_before_anything_is_sent(
 
 
 def test_regions_spans_and_odd_urls_are_refused(service: Service, tmp_path: Path) -> None:
-    image = harness.picture()
+    image = coloured()
     for ingredient in (
         Ingredient("image", image, Region("r", None)),
         Ingredient("image", image, start=0.5),

@@ -33,6 +33,7 @@ from image_mixer.tests.remote.cases.sweeps import SWEEPS
 from image_mixer.tests.standin.app import Service
 from image_mixer.tests.standin.listener import Listener
 from image_mixer.tests.standin.state import Fault, Manners
+from image_mixer.tests.support.pictures import coloured
 
 PACE = 20.0
 """How much faster than real time the clocks of a case run. The time limits of one exchange are in real time, so that a
@@ -134,7 +135,7 @@ class Scene:
             state.manners.repeats = "equal" if what == "repeats ids" else "any"
         elif what in ("wrong type", "base64"):
             state.faults.append(Fault("image", "answer", taken=True))
-            image = harness.picture(size=(256, 256)).pixels
+            image = coloured(size=(256, 256)).pixels
             state.faults[-1].body = base64.b64encode(image) if what == "base64" else image
             state.faults[-1].headers["Content-Type"] = "text/html"
         elif what == "results full":

@@ -12,7 +12,6 @@ from image_mixer.remote.errors import NotDelivered, ResultGone, StillRunning, Un
 from image_mixer.remote.run.identity import attempt_identity
 from image_mixer.remote.run.job import ORDER, STEPS
 from image_mixer.remote.store.job_rows import FinishedJob, State
-from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.job_scene import (
     DONE,
     DOWN,
@@ -25,6 +24,7 @@ from image_mixer.tests.remote.job_scene import (
     TIMES,
     Scene,
 )
+from image_mixer.tests.support.pictures import coloured
 from image_mixer.wire.account import ListedPage
 from image_mixer.wire.answers import Done, Pending, Refused, Unclear
 
@@ -188,7 +188,7 @@ def test_the_attempt_that_is_nearest_to_its_pictures_is_asked_first(
 
 
 def test_the_first_delivery_counts_for_ever(scene: Scene) -> None:
-    other = harness.picture((9, 9, 9)).pixels
+    other = coloured((9, 9, 9)).pixels
     scene.put("done")
     scene.time.now += 1
     identity = scene.put("done", attempt=1)

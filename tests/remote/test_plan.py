@@ -14,15 +14,16 @@ from image_mixer.remote.endpoints import Endpoint
 from image_mixer.remote.run.identity import attempt_identity, job_identity
 from image_mixer.remote.run.plan import PlannedJob, count_different_jobs, plan, single_job
 from image_mixer.tests.remote import harness
+from image_mixer.tests.support.pictures import coloured, size_of
 
 V6 = Endpoint("six", "https://service.example/api/v6")
 V5 = Endpoint("five", "https://service.example/api/v5", wire="v5")
 FOUR = replace(V5, name="four", images_per_job=4)
-A, B = (f"sha256:{harness.picture(colour).digest}" for colour in ((200, 30, 30), (30, 30, 200)))
+A, B = (f"sha256:{coloured(colour).digest}" for colour in ((200, 30, 30), (30, 30, 200)))
 
 
 def planned(recipe: Any, endpoint: Endpoint = V6, take: int = 0, track_id: str = "") -> tuple[PlannedJob, ...]:
-    return plan(recipe, endpoint, take, track_id, harness.size)
+    return plan(recipe, endpoint, take, track_id, size_of)
 
 
 def one(recipe: Any, endpoint: Endpoint = V6, **more: Any) -> PlannedJob:
@@ -86,7 +87,7 @@ def test_texts_join_the_prompt_and_urls_are_sent_as_they_are() -> None:
         Ingredient("url", " https://a.example/b,c.png "),
         Ingredient("text", " in oil "),
         Ingredient("text", "unused"),
-        Ingredient("image", harness.picture((200, 30, 30))),
+        Ingredient("image", coloured((200, 30, 30))),
         weights=(0.5, 0.3, 0.0, 1.0),
     )
     job = one(recipe, V5)
@@ -98,8 +99,8 @@ def test_texts_join_the_prompt_and_urls_are_sent_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("ingredient", "size", "wanted"),
     [
-        (Ingredient("image", harness.picture(size=(300, 100))), (0, 0), (768, 256)),
-        (Ingredient("image", harness.picture(size=(300, 100))), (512, 256), (512, 256)),
+        (Ingredient("image", coloured(size=(300, 100))), (0, 0), (768, 256)),
+        (Ingredient("image", coloured(size=(300, 100))), (512, 256), (512, 256)),
         (Ingredient("url", "https://a.example/i.png"), (0, 0), (None, None)),
         (Ingredient("url", "https://a.example/i.png"), (512, 256), (512, 256)),
     ],
@@ -224,8 +225,8 @@ def test_the_count_of_different_jobs_is_that_of_the_plan(
 # What is refused
 
 
-PICTURE = harness.picture()
-FIVE = tuple(Ingredient("image", harness.picture((n, 0, 0))) for n in range(5))
+PICTURE = coloured()
+FIVE = tuple(Ingredient("image", coloured((n, 0, 0))) for n in range(5))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_what_is_refused(recipe: Any, endpoint: Endpoint, error: type[Exception]
 
 
 def test_what_has_no_weight_is_not_refused() -> None:
-    picture = Ingredient("image", harness.picture((200, 30, 30)))
+    picture = Ingredient("image", coloured((200, 30, 30)))
     unused = Ingredient("image", PICTURE, Region("r", None), start=0.5)
     assert one(mixed(picture, unused, weights=(1.0, 0.0))).request.images == (A,)
     assert one(mixed(*FIVE, weights=(1.0, 1.0, 1.0, 1.0, 0.0))).request.weights == (1.0,) * 4

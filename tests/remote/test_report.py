@@ -18,6 +18,7 @@ from image_mixer.remote.run.report import JobHistory, job_history, report_of
 from image_mixer.remote.store.job_rows import FinishedJob, JobRow
 from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.fakes import Run
+from image_mixer.tests.support.pictures import coloured, size_of
 
 V6 = Endpoint("six", "https://service.example/api/v6")
 FOUR = Endpoint("four", "https://service.example/api/v5", wire="v5", images_per_job=4)
@@ -26,7 +27,7 @@ DONE = JobRow("i", "done", remote_id="7", files=(FILE,) * 4, seconds=3.14159)
 
 
 def jobs_of(recipe: Recipe, endpoint: Endpoint) -> tuple[PlannedJob, ...]:
-    return plan(recipe, endpoint, 0, "", harness.size)
+    return plan(recipe, endpoint, 0, "", size_of)
 
 
 def report(endpoint: Endpoint = V6, recipe: Recipe | None = None, **history: Any) -> Report:
@@ -127,7 +128,7 @@ def test_warnings(endpoint: Endpoint, recipe: Any, history: Any, lines: list[str
 
 
 def test_a_warning_is_given_once_and_texts_with_a_weight_are_mentioned() -> None:
-    picture = Ingredient("image", harness.picture())
+    picture = Ingredient("image", coloured())
     mix = Mix((picture, Ingredient("text", "oil")), ((0.05, 0.0),))
     recipe = replace(harness.recipe(samples=3), mix=mix)
     assert len(report(V6, recipe).warnings) == 1

@@ -12,10 +12,10 @@ import pytest
 from image_mixer.mixing.mix import Picture
 from image_mixer.remote.run.uploads import REUSED, Uploads
 from image_mixer.remote.timing import Stopped
-from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.fakes import FakeClient, Run
+from image_mixer.tests.support.pictures import coloured
 
-RED, BLUE = harness.picture((200, 30, 30)), harness.picture((30, 30, 200))
+RED, BLUE = coloured((200, 30, 30)), coloured((30, 30, 200))
 HOUR = 3600.0
 
 

@@ -6,8 +6,6 @@ pay for them again. The last line is one JSON object of findings, each "yes", "n
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import runpy
@@ -20,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 runpy.run_path(str(ROOT / "tests" / "conftest.py"))
 
-from image_mixer.mixing.errors import EngineError, ImageError, MixError  # noqa: E402
-from image_mixer.mixing.mix import Ingredient, Mix, Picture  # noqa: E402
+from image_mixer.mixing.errors import EngineError, MixError  # noqa: E402
+from image_mixer.mixing.mix import Ingredient, Mix  # noqa: E402
 from image_mixer.mixing.recipe import Recipe  # noqa: E402
 from image_mixer.network.transport import RequestsTransport, Transport  # noqa: E402
 from image_mixer.remote.credentials import Credentials  # noqa: E402
@@ -35,8 +33,8 @@ from image_mixer.remote.store.results import Results  # noqa: E402
 from image_mixer.tests.standin import findings  # noqa: E402
 from image_mixer.tests.standin.findings import LARGE, Finding, Made, said  # noqa: E402
 from image_mixer.tests.standin.watched import FULL_PAGE, Account, Page, Watch  # noqa: E402
+from image_mixer.tests.support.pictures import check, of_file, size_of  # noqa: E402
 from image_mixer.tools.comfy_tool.commands.live import JOBS, KEY  # noqa: E402
-from PIL import Image  # noqa: E402
 
 V6, V5, MARKED = MODELSLAB.name, STABLE_DIFFUSION_API.name, f"{MODELSLAB.name}, marked"
 RUN = "live"
@@ -105,7 +103,7 @@ def main(
         journal,
         Results(folder / "results", settings.results_bytes),
         watch,
-        Pictures(lambda given, most, side: (given.pixels, "image/jpeg"), size, check),
+        Pictures(lambda given, most, side: (given.pixels, "image/jpeg"), size_of, check),
         clock=clock,
         sleep=sleep,
     )
@@ -140,7 +138,7 @@ def _with_limits(settings: Settings) -> Settings:
 
 
 def _ask(engine: Engine, journal: Journal, folder: Path, name: str, asked: Asked, session: Session) -> None:
-    photographs = [picture(ROOT / "tools" / "assets" / file) for file in ("cat.jpg", "coffee.jpg")]
+    photographs = [of_file((ROOT / "tools" / "assets" / file).read_bytes()) for file in ("cat.jpg", "coffee.jpg")]
     mix = Mix(tuple(Ingredient("image", given) for given in photographs), (asked.weights,))
     recipe = Recipe(mix, prompt="a cat in a cup of coffee", width=512, height=512, steps=20, seed=asked.seed)
     order = Order(recipe, asked.endpoint, asked.take, run=RUN)
@@ -195,27 +193,6 @@ def _tell_counts(watch: Watch, before: Page | None, after: Page | None, queued: 
         f"The account's list has {totals[1]} jobs, and had {totals[0]} before; {answered} different ids came in answers to "
         f"submits. Its queue has {queues} jobs, and had {queued} before. Other jobs of this account count too."
     )
-
-
-def picture(path: Path) -> Picture:
-    """Return a photograph as the bytes of its file."""
-    data = path.read_bytes()
-    return Picture(hashlib.sha256(data).hexdigest(), data)
-
-
-def size(given: Picture) -> tuple[int, int]:
-    """Return (width, height) in pixels."""
-    with Image.open(io.BytesIO(given.pixels)) as image:
-        return image.size
-
-
-def check(data: bytes) -> None:
-    """Raise ImageError unless the whole picture can be read."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"The download is a broken picture: {type(error).__name__}.") from error
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ NUMBERS: tuple[Any, ...] = (
     10**400,
     True,
 )
-"""None of them is a size or a count that a widget takes and that would keep the machine busy."""
+"""None of them is a valid size or count that would keep the machine busy."""
 
 TEXTS = (
     "",
@@ -60,7 +60,7 @@ TOO_LONG = 200
 
 
 def addresses(host: str) -> tuple[str, ...]:
-    """Ways to lead a server to `host`, a host and port."""
+    """Return addresses that lead a server to `host`, a host and port."""
     return (
         f"http://{host}/a.png",
         f"https://{host}/",
@@ -71,7 +71,7 @@ def addresses(host: str) -> tuple[str, ...]:
 
 
 def paths(outside: str) -> tuple[str, ...]:
-    """Ways out of a folder, `outside` being the absolute path of one that nothing may touch."""
+    """Return paths that lead out of a folder; `outside` is the absolute path of one that nothing may touch."""
     up = "../" * 12
     return (
         f"{outside}/x",
@@ -95,14 +95,14 @@ def paths(outside: str) -> tuple[str, ...]:
 
 
 class Hostile:
-    """Draws damage from `chance`; `host` and `outside` are what it tries to reach."""
+    """Draw damage from `chance`; `host` and `outside` are what it tries to reach."""
 
     def __init__(self, chance: random.Random, host: str, outside: str) -> None:
         self.chance = chance
         self.texts = (*TEXTS, *addresses(host), *paths(outside))
 
     def value(self, depth: int = 0) -> Any:
-        """A value of any type."""
+        """Return a value of any type."""
         kind = self.chance.randrange(10)
         if kind < 4:
             return self.chance.choice(NUMBERS)
@@ -118,13 +118,13 @@ class Hostile:
         )
 
     def link(self, prompt: Mapping[str, Any]) -> list[Any]:
-        """A link to some node of the prompt, or to none, at some output, or at none."""
+        """Return a link to a node of the prompt, or to a missing one, at an output that may be missing."""
         node = self.chance.choice([*prompt, "nowhere", "", "-10"])
         return [node, self.chance.choice((0, 0, 0, 1, 2, 3, -1, 99, 0.5, 10**20))]
 
     def prompt(self, good: Mapping[str, Any], own: str) -> dict[str, Any]:
-        """A prompt in API format with one to three faults; values are changed in nodes whose class begins with `own`,
-        links in all."""
+        """Return a prompt in API format with one to three faults. Values are changed in nodes whose class begins with `own`,
+        links in all nodes."""
         prompt = copy.deepcopy(dict(good))
         for _ in range(self.chance.randint(1, 3)):
             self._damage(prompt, own)
@@ -172,7 +172,7 @@ class Hostile:
             node["inputs"].update(other["inputs"])
 
     def tree(self, good: Any) -> Any:
-        """A saved workflow with one to five faults anywhere in its JSON."""
+        """Return a saved workflow with one to five faults anywhere in its JSON."""
         holder = {"": copy.deepcopy(good)}
         for _ in range(self.chance.randint(1, 5)):
             self._prune(holder)
@@ -199,7 +199,7 @@ class Hostile:
 
 
 def _spots(tree: Any) -> list[tuple[Any, Any]]:
-    """Every (container, key or index) of a JSON tree."""
+    """Return every (container, key or index) of a JSON tree."""
     found: list[tuple[Any, Any]] = []
     waiting = [tree]
     while waiting:

@@ -1,4 +1,4 @@
-"""In-process tests run on ComfyUI's own modules, on the CPU; live ones on a server with this pack and the probe in it."""
+"""Fixtures for tests that import ComfyUI's modules in this process, on the CPU."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if COMFYUI and COMFYUI not in sys.path:
     sys.path.insert(0, COMFYUI)
 sys.path.insert(0, str(Path(__file__).parent / "probe"))
 
-# As ComfyUI's main does: in older versions nodes.py puts the folder comfy, which has a utils of its own, first on the path.
+# As ComfyUI's main does. In older versions nodes.py puts the folder comfy, which also has a module utils, first on the path.
 import utils.install_util  # noqa: E402, F401  # isort: skip
 
 import comfy.cli_args  # noqa: E402
@@ -29,7 +29,7 @@ torch.set_num_threads(1)  # micro models gain nothing from more, and other proce
 
 @pytest.fixture(scope="session")
 def micro_models() -> micro.MicroModels:
-    """A tagged Image Mixer of 32 channels with towers and a VAE, all of random numbers."""
+    """A tagged Image Mixer of 32 channels with encoders and a VAE, all with random weights."""
     return micro.build()
 
 

@@ -1,7 +1,8 @@
-"""What the tests of method ip-adapter share: pictures, adapters, runs and single forwards on micro models."""
+"""What the tests of method ip-adapter share: adapters, runs and single forward passes on micro models."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +12,16 @@ import micro_adapters
 import torch
 from image_mixer.local import engine, ip_adapter_file
 from image_mixer.local.embeddings import Embeddings
-from image_mixer.mixing import images
-from image_mixer.mixing.mix import Ingredient, Mix
 from image_mixer.mixing.recipe import Recipe
+from image_mixer.tests.support.mixes import mix_of
+from image_mixer.tests.support.mixes import recipe_of as small_recipe
 from safetensors.torch import save_file
 
 NEAR = 1e-4
 EXACT = 1e-6
 LEFT = torch.cat([torch.ones(8, 4), torch.zeros(8, 4)], dim=1)
 
-
-def picture(seed: int, height: int = 56, width: int = 56) -> Ingredient:
-    return Ingredient(
-        "image", images.picture(torch.rand(1, height, width, 3, generator=torch.Generator().manual_seed(seed)))
-    )
-
-
-def mix_of(*weights: float, rows: Any = None) -> Mix:
-    return Mix(tuple(picture(i) for i in range(len(weights or rows[0]))), rows or (weights,))
-
-
-def recipe_of(mix: Mix, **changes: Any) -> Recipe:
-    size = {"width": 64, "height": 64, "steps": 3, "guidance_scale": 3.0, "seed": 7, "prompt": "a cat"}
-    return Recipe(mix, **{**size, **changes})
+recipe_of = partial(small_recipe, steps=3)
 
 
 def adapter_of(folder: Path, kind: str, unet: dict[str, Any]) -> ip_adapter_file.Adapter:
@@ -48,21 +36,6 @@ def latents_of(recipe: Recipe, models: engine.Models, combine: str = "shared", *
     return engine.generate(recipe, models, engine.Options(method="ip-adapter", settings=settings, **options)).latents
 
 
-def plain(models: engine.Models, recipe: Recipe, model: Any = None) -> torch.Tensor:
-    """The recipe's prompts through core's KSampler, without any mix."""
-    import nodes
-
-    conds = [
-        models.clip.encode_from_tokens_scheduled(models.clip.tokenize(text))
-        for text in (recipe.prompt, recipe.negative_prompt)
-    ]
-    latent = {"samples": torch.zeros(1, 4, recipe.height // 8, recipe.width // 8)}
-    (done,) = nodes.common_ksampler(
-        model or models.model, recipe.seed, recipe.steps, recipe.guidance_scale, "euler", "normal", *conds, latent
-    )
-    return done["samples"]
-
-
 def near(one: torch.Tensor, other: torch.Tensor, by: float = NEAR) -> bool:
     return float((one - other).abs().max()) <= by
 
@@ -75,7 +48,7 @@ def forward(
     guidance: float = 3.0,
     **more: Any,
 ) -> torch.Tensor:
-    """What one forward of ComfyUI's guided sampling gives at the noisiest sigma."""
+    """Return the result of one guided forward pass of ComfyUI's sampling at the largest sigma."""
     text, avoided = (models.clip.encode_from_tokens_scheduled(models.clip.tokenize(t)) for t in ("a cat", ""))
     settings = {"combine": combine, **more.pop("settings", {})}
     target = engine.Target(
@@ -104,8 +77,7 @@ def once(model: Any, positive: Any, negative: Any, items: int = 1, guidance: flo
 
 
 def embedded(models: engine.Models, *weights: float, first: int = 0) -> Embeddings:
-    mix = Mix(tuple(picture(first + i) for i in range(len(weights))), (weights,))
-    return engine.embed_all(mix, engine.Encoders(models.clip_vision))
+    return engine.embed_all(mix_of(*weights, first=first), engine.Encoders(models.clip_vision))
 
 
 def texts(models: engine.Models) -> tuple[Any, Any]:

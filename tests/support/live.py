@@ -1,4 +1,4 @@
-"""A running server, spoken to as the page does, and the graphs that tests queue on it."""
+"""A client for a running server that does what the page does, and the graphs that tests queue on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBE = Path(__file__).parent / "probe"
 
 
 def prepared(base: Path) -> Path:
-    """A base directory with the probe and two pictures in it."""
+    """Put the probe and two pictures into a base directory, and return it."""
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "image-mixer-probe").symlink_to(PROBE, target_is_directory=True)
     (base / "input").mkdir()
@@ -29,7 +29,7 @@ def prepared(base: Path) -> Path:
 
 
 class Live:
-    """A running server, spoken to as the page does."""
+    """A client for a running server that does what the page does."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -42,7 +42,7 @@ class Live:
         return self.send("POST", path, body)
 
     def send(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        """(status, JSON or None) of any request."""
+        """Send any request, and return (status, JSON or None)."""
         data = None if body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json"} | (headers or {})
         request = urllib.request.Request(f"{self.server.url}{path}", data, given, method=method)
@@ -57,13 +57,13 @@ class Live:
                 return error.code, None
 
     def queue(self, prompt: dict[str, Any]) -> str:
-        """Queues a prompt that the server must take; gives its id."""
+        """Queue a prompt that the server must accept, and return its id."""
         status, answer = self.post("/prompt", {"prompt": prompt})
         assert status == 200, answer
         return str(answer["prompt_id"])
 
     def ended(self, prompt_id: str, seconds: float = 120.0) -> dict[str, Any]:
-        """The history entry of a prompt, once it has ended."""
+        """Wait until a prompt has ended, and return its history entry."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             history = self.get(f"/history/{prompt_id}")
@@ -73,24 +73,24 @@ class Live:
         raise AssertionError("the prompt did not end")
 
     def run(self, prompt: dict[str, Any], seconds: float = 120.0) -> dict[str, Any]:
-        """The history entry of a prompt that was queued and has ended."""
+        """Queue a prompt, wait until it has ended, and return its history entry."""
         return self.ended(self.queue(prompt), seconds)
 
     def good(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        """As run, for a prompt that must succeed; gives the outputs by node."""
+        """Run a prompt that must succeed, and return its outputs by node."""
         entry = self.run(prompt)
         assert entry["status"]["status_str"] == "success", entry["status"]["messages"]
         return dict(entry["outputs"])
 
     def error(self, prompt: dict[str, Any]) -> dict[str, Any]:
-        """The execution_error of a prompt that must fail."""
+        """Run a prompt that must fail, and return its execution_error."""
         entry = self.run(prompt)
         errors = [body for kind, body in entry["status"]["messages"] if kind == "execution_error"]
         assert errors, entry["status"]
         return dict(errors[0])
 
     def image(self, saved: dict[str, Any]) -> bytes:
-        """The bytes of an image in the outputs."""
+        """Return the bytes of an image in the outputs."""
         query = f"filename={saved['filename']}&subfolder={saved['subfolder']}&type={saved['type']}"
         with urllib.request.urlopen(f"{self.server.url}/view?{query}", timeout=60) as answer:
             return bytes(answer.read())
@@ -100,12 +100,12 @@ class Live:
 
 
 def graph(**nodes: Any) -> dict[str, Any]:
-    """A prompt in API format: graph(mix=("ImageMixerMix", {"images.image0": ["a", 0]}))."""
+    """Return a prompt in API format: graph(mix=("ImageMixerMix", {"images.image0": ["a", 0]}))."""
     return {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
 
 
 def local_graph(**changes: dict[str, Any]) -> dict[str, Any]:
-    """Two pictures, one recipe, Local and Save, on micro models; `changes` are inputs by node."""
+    """Return a prompt with two pictures, one recipe, Local and Save, on micro models; `changes` are inputs by node."""
     prompt = graph(
         a=("LoadImage", {"image": "a.png"}),
         b=("LoadImage", {"image": "b.png"}),
@@ -154,7 +154,7 @@ def report_of(outputs: dict[str, Any], node: str = "show") -> dict[str, Any]:
 
 
 def template_of(live: Live, name: str, **values: Any) -> dict[str, Any]:
-    """The prompt of a template as the runner converts it, with these values in every input of that name."""
+    """Return the prompt of a template as the runner converts it, with these values in every input of that name."""
     saved = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
     prompt: dict[str, Any] = convert(saved, live.get("/object_info"))
     for node in prompt.values():
@@ -163,6 +163,6 @@ def template_of(live: Live, name: str, **values: Any) -> dict[str, Any]:
 
 
 def node_of(prompt: dict[str, Any], kind: str) -> str:
-    """The id of the one node of that type."""
+    """Return the id of the one node of that type."""
     (name,) = (name for name, node in prompt.items() if node["class_type"] == kind)
     return name

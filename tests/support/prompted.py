@@ -1,4 +1,4 @@
-"""What a text tower of ComfyUI is to the engine besides its encoding; tests that bring an encoding of their own extend it."""
+"""What the engine needs of ComfyUI's CLIP, except for the encoding itself, which tests add in a subclass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 
 class Prompted:
-    """A CLIP without patches, layers or tokenizer of its own, on a schedule, so that its prompts are not kept."""
+    """A CLIP without patches, layers or a tokenizer. It claims to be on a schedule, so the engine caches none of its prompts."""
 
     patcher = SimpleNamespace(patches={})
     layer_idx = None
@@ -17,5 +17,5 @@ class Prompted:
     apply_hooks_to_conds = None
 
     def tokenize(self, text: str) -> str:
-        """The text itself."""
+        """Return the text itself."""
         return text

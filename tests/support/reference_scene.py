@@ -1,8 +1,9 @@
-"""Micro models that take reference images, references of several sizes for them, and Euler from one noise."""
+"""Micro models that take reference images, references of several sizes, and Euler sampling from one noise."""
 
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 import comfy.sample
@@ -32,7 +33,7 @@ def drawn(seed: int, *shape: int) -> torch.Tensor:
 
 
 def shaped(model: Any, latent: torch.Tensor) -> torch.Tensor:
-    """[B, C, H, W], or [B, C, 1, H, W] where the model wants that."""
+    """Return [B, C, H, W], or [B, C, 1, H, W] if the model needs that."""
     return latent if family_of(model).startswith("flux") else latent[:, :, None]
 
 
@@ -49,13 +50,22 @@ def text(model: Any, seed: int = 3) -> Any:
 
 
 def embeddings_of(model: Any, rows: Any, pictures: Any = None, negative: Any = None) -> Embeddings:
-    """References of different sizes, `pictures` their numbers, weighted by `rows`."""
+    """Return references of different sizes, weighted by `rows`; `pictures` are their numbers."""
     pictures = range(len(rows[0])) if pictures is None else pictures
-    made = tuple(
-        Encoded(latent=shaped(model, drawn(20 + index, 1, channels_of(model), *SIZES[index % 4]))) for index in pictures
-    )
     ingredients = tuple(Ingredient("image", Picture(f"{index:064x}", None)) for index in pictures)
-    return Embeddings(Mix(ingredients, tuple(map(tuple, rows))), made, negative)
+    return replace(embeddings_for(model, Mix(ingredients, tuple(map(tuple, rows)))), negative=negative)
+
+
+def embeddings_for(model: Any, mix: Mix) -> Embeddings:
+    """Return latents for the pictures of `mix`. The digest of a picture is its number; other ingredients get no latent."""
+    return Embeddings(mix, tuple(_encoded(model, one) for one in mix.ingredients))
+
+
+def _encoded(model: Any, ingredient: Ingredient) -> Encoded:
+    if not isinstance(ingredient.content, Picture):
+        return Encoded()
+    index = int(ingredient.content.digest, 16)
+    return Encoded(latent=shaped(model, drawn(20 + index, 1, channels_of(model), *SIZES[index % 4])))
 
 
 def applied(
@@ -67,7 +77,7 @@ def applied(
 
 
 def sampled(conditioned: Any, items: int = 1, steps: int = 2, cfg: float = 2.0, sigmas: Any = None) -> torch.Tensor:
-    """Euler from one noise for all items."""
+    """Sample with Euler, all items from the same noise."""
     model, positive, negative = conditioned
     noise = shaped(model, drawn(1, 1, channels_of(model), HEIGHT, WIDTH))
     noise = noise.expand(items, *noise.shape[1:]).clone()

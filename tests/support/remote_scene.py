@@ -55,7 +55,7 @@ timeouts = {{ connect = 1.0, read = 1.0, submit = 1.0, call = 1.0, job = 2.0, do
 
 
 class Scene(Live):
-    """The server, the stand-in, and all that the server said on its WebSocket."""
+    """The server, the stand-in, and all messages from the server's WebSocket."""
 
     def __init__(self, server: Server, service: Service) -> None:
         super().__init__(server)
@@ -79,7 +79,7 @@ class Scene(Live):
         return len(self.service.state.calls)
 
     def listen(self) -> None:
-        """Keeps what comes over the WebSocket, over restarts of the server."""
+        """Record what comes over the WebSocket, also after restarts of the server."""
         with News(self.server.url, "test") as news:
             while not self._over.is_set():
                 message = news.next(0.2)
@@ -87,7 +87,7 @@ class Scene(Live):
                     self.heard += message.encode() if isinstance(message, str) else message
 
     def quiet(self) -> None:
-        """Ends `listen`."""
+        """End `listen`."""
         self._over.set()
 
 
@@ -95,7 +95,7 @@ class Scene(Live):
 def scene(
     base: Path, took: float = 0.2, per_day: int = 1000, env: Mapping[str, str] | None = None, **more: Any
 ) -> Iterator[Scene]:
-    """A server on the base directory `base`, whose profiles lead to a stand-in; `per_day` paid jobs at most."""
+    """Run a server on the base directory `base` whose profiles lead to a stand-in, with at most `per_day` paid jobs."""
     base.mkdir(exist_ok=True)
     prepared(base)
     with Service(manners=Manners(took=[took], queue_limit=10), keys=(KEY,)).start() as service:
@@ -117,7 +117,7 @@ def scene(
 
 @contextlib.contextmanager
 def well_behaved(running: Scene) -> Iterator[Scene]:
-    """The scene with the manners and without the faults that are set inside."""
+    """Give the stand-in back its manners after the block, and clear the faults that were set in it."""
     manners = dict(vars(running.service.state.manners))
     yield running
     vars(running.service.state.manners).update(manners)
@@ -125,7 +125,7 @@ def well_behaved(running: Scene) -> Iterator[Scene]:
 
 
 def remote_graph(**changes: dict[str, Any]) -> dict[str, Any]:
-    """Two pictures, one recipe, Remote and Save; `changes` are inputs by node."""
+    """Return a prompt with two pictures, one recipe, Remote and Save; `changes` are inputs by node."""
     prompt = {name: node for name, node in local_graph().items() if name in ("a", "b", "mix", "recipe")}
     prompt["recipe"]["inputs"] |= {"prompt": "rose man", "width": 256, "height": 256, "steps": 30}
     prompt |= graph(
@@ -142,7 +142,7 @@ def remote_graph(**changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def both(first: str, second: str, **changes: dict[str, Any]) -> dict[str, Any]:
-    """Two engine nodes on one recipe, `second` the fallback of `first`: "remote", "local"."""
+    """Return a prompt with two engine nodes on one recipe, "remote" and "local", `second` being the fallback of `first`."""
     prompt = remote_graph()
     local = {name: node for name, node in local_graph().items() if name in ("models", "local")}
     prompt |= local
@@ -157,7 +157,7 @@ def both(first: str, second: str, **changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def beside_a_sampler(seed: int) -> dict[str, Any]:
-    """Remote beside Local with 1000 steps. ComfyUI would run Local first: the ingredients between make it the later."""
+    """Return a prompt with Remote, and Local with 1000 steps. The ingredients in between make ComfyUI run Local last."""
     prompt = remote_graph(recipe={"seed": seed})
     prompt |= {name: node for name, node in local_graph().items() if name in ("models", "local")}
     prompt |= graph(
@@ -171,7 +171,7 @@ def beside_a_sampler(seed: int) -> dict[str, Any]:
 
 
 def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    """Waits until `true()` is."""
+    """Wait until `true()` is true."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come to that"
@@ -179,13 +179,13 @@ def until(true: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def pixels(data: bytes) -> bytes:
-    """The RGB values of a picture file."""
+    """Return the RGB values of a picture file."""
     with Image.open(io.BytesIO(data)) as image:
         return image.convert("RGB").tobytes()
 
 
 def made(live: Scene, number: int) -> bytes:
-    """The picture that the stand-in serves for a job."""
+    """Return the picture that the stand-in serves for a job."""
     job = live.service.state.jobs[number]
     return render.rendered(job.inputs, job.weights, str(job.fields["prompt"]), job.seed, job.size)
 
@@ -203,7 +203,7 @@ SAID = (
 
 
 def told(live: Scene) -> dict[str, str]:
-    """All that the server and its folders say, by where: answers, WebSocket, log, files, rows, texts of pictures."""
+    """Return every text of the server and its folders by source: answers, WebSocket, log, files, rows, texts in pictures."""
     found = {path: json.dumps(live.get(path)) for path in SAID}
     found |= {"the WebSocket": live.heard.decode("utf-8", "replace"), "the log": live.server.log_text()}
     for path in sorted(live.server.base.rglob("*")):
@@ -220,7 +220,7 @@ def told(live: Scene) -> dict[str, str]:
 
 
 def assert_nowhere(live: Scene, *keys: str, but: tuple[Path, ...] = ()) -> None:
-    """None of `keys` is in anything that the server says or wrote, but in the files `but`."""
+    """Assert that none of `keys` is in anything that the server sent or wrote, except in the files `but`."""
     found = told(live)
     assert found["the journal's jobs"] != "[]" and found["the log"] and len(found["the WebSocket"]) > 100
     assert any(name.startswith("the texts of") for name in found)

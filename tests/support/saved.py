@@ -1,4 +1,4 @@
-"""A workflow as the front end saves it, made of a prompt in API format; some of its nodes inside a subgraph."""
+"""Turn a prompt in API format into a workflow as the front end saves it, with some nodes inside a subgraph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUBGRAPH = "8d1b7f6e-52a4-4c8e-9d53-0a3c6f1f2b77"
 def as_workflow(
     prompt: Mapping[str, Any], info: Mapping[str, Any], inside: Collection[str] = ()
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """(the workflow, the id under which each node of `prompt` is sent). Nodes of `inside` go into one subgraph."""
+    """Return (the workflow, the id under which each node of `prompt` is sent). Nodes in `inside` go into one subgraph."""
     return _Writer(prompt, info, frozenset(inside)).workflow()
 
 

@@ -11,6 +11,7 @@ import pytest
 from image_mixer.remote.endpoints import load_settings
 from image_mixer.tools.comfy_tool.commands import soak
 from image_mixer.tools.comfy_tool.commands import test as tiers
+from image_mixer.tools.comfy_tool.commands.lanes import Output
 from image_mixer.tools.comfy_tool.errors import ToolError, UsageError
 from image_mixer.tools.comfy_tool.install.sandbox import Sandbox
 from image_mixer.tools.comfy_tool.main import main, parser
@@ -136,7 +137,7 @@ class TestTiers:
         job = tiers.Job("pure", (), "not soak")
         sandbox = Sandbox("0", tmp_path, Path(sys.executable))
         env = {**tiers.clean_environment(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        found = tiers.run_pytest(job, sandbox, env, ["test_it.py"], ["-q"])
+        found = tiers.run_pytest(job, sandbox, env, ["test_it.py"], ["-q"], Output())
         assert (found.passed, found.failed, found.skipped, found.problem) == expected
 
     def test_a_tier_that_cannot_run_has_failed(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +155,7 @@ class TestTiers:
     ) -> None:
         outcome = tiers.Outcome("pure", 3, 0, 1, 61.0, "bad" if code else "")
         monkeypatch.setattr(tiers, "run_job", lambda job, rest: outcome)
+        monkeypatch.setattr(tiers, "lanes_of", lambda: 1)
         assert main(["test", "--tier", "pure"]) == code
         (line,) = capsys.readouterr().out.splitlines()
         assert (
@@ -163,6 +165,35 @@ class TestTiers:
                 "tier pure: FAILED (3 passed, 0 failed, 1 skipped in 1 min 01 s): bad",
             ][code]
         )
+
+    def test_the_parts_of_a_tier_are_all_of_it(self) -> None:
+        for tier, folders in tiers.FOLDERS.items():
+            parts = tiers.parts_of(tiers.plan(tier))
+            assert sorted(name for part in parts for name in part.folders) == sorted(folders)
+            assert {part.markers for part in parts} == {"not soak"}
+            assert sum(part.checks for part in parts) == (tier == "pure")
+        markers = {part.name: part.markers for part in tiers.parts_of(tiers.plan(None))}
+        assert markers == {"pure": "not soak", "comfyui": "not soak", "browser": "smoke and not soak"}
+
+    def test_parts_make_one_line_per_tier(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def run(job: tiers.Job, rest: list[str], output: Output) -> tiers.Outcome:
+            output.say(f"output of {job.title}")
+            problem = "pytest ended with exit code 1" if job.part == "live" else ""
+            return tiers.Outcome(job.name, 2, bool(problem), 0, 30.0, problem)
+
+        monkeypatch.setattr(tiers, "run_job", run)
+        monkeypatch.setattr(tiers, "prepare", lambda jobs: None)
+        monkeypatch.setattr(tiers, "lanes_of", lambda: 2)
+        assert main(["test"]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[-3:] == [
+            "tier pure: passed (6 passed, 0 failed, 0 skipped in 1 min 30 s)",
+            "tier comfyui: FAILED (4 passed, 1 failed, 0 skipped in 1 min 00 s): pytest ended with exit code 1",
+            "tier browser: passed (2 passed, 0 failed, 0 skipped in 30 s)",
+        ]
+        assert sorted(lines[:-3]) == sorted(f"output of {job.title}" for job in tiers.parts_of(tiers.plan(None)))
 
 
 class TestSoakRecord:

@@ -15,6 +15,7 @@ from image_mixer.remote.client import Client
 from image_mixer.remote.credentials import Key
 from image_mixer.remote.endpoints import Endpoint, Settings, parse_settings
 from image_mixer.tests.remote import harness
+from image_mixer.tests.support.pictures import check, coloured
 from image_mixer.wire import causes, formats
 from image_mixer.wire.account import ListedPage
 from image_mixer.wire.answers import Answer, Done, Pending, Refused, Unclear
@@ -108,7 +109,7 @@ class Service:
         path = call.url.removeprefix(BASE)
         if path.startswith("/made/"):
             assert call.body is None, "a download must not contain the key"
-            return Reply(200, {}, harness.picture((int(path[6:]), 0, 0)).pixels)
+            return Reply(200, {}, coloured((int(path[6:]), 0, 0)).pixels)
         fields = json.loads(call.body or b"")
         assert fields.pop("key") == harness.KEY
         self.calls.append((path, fields))
@@ -132,7 +133,7 @@ class Service:
 
 
 def client(service: Service) -> Client:
-    return Client(endpoint(), Key(harness.KEY), service, lambda host, port: [], harness.check)
+    return Client(endpoint(), Key(harness.KEY), service, lambda host, port: [], check)
 
 
 @pytest.mark.usefixtures("listed")
@@ -215,7 +216,7 @@ def test_a_recipe_becomes_pictures_through_it(tmp_path: Path) -> None:
     engine = harness.engine(BASE, tmp_path, Settings({"seven": seven}), transport=service)
     order = harness.order(harness.recipe(seed=40, samples=2, steps=5), "seven")
     outcome = engine.run(order)
-    assert list(outcome.images) == [harness.picture((red, 0, 0)).pixels for red in (40, 41)]
+    assert list(outcome.images) == [coloured((red, 0, 0)).pixels for red in (40, 41)]
     (mixed,) = [fields for path, fields in service.calls if path == "/7/mix"]
     assert (mixed["first_seed"], mixed["count"], mixed["size"]) == (40, 2, "256x256")
     assert sorted(picture["at"] for picture in mixed["pictures"]) == [f"{BASE}/stored/1", f"{BASE}/stored/2"]

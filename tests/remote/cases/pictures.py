@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 
-from image_mixer.tests.remote import harness
 from image_mixer.tests.remote.cases.shapes import ALWAYS, HTML, PNG, Case, answer, pending, success
 from image_mixer.tests.standin.state import Fault
+from image_mixer.tests.support.pictures import coloured
 
 BOMB = PNG + b"\x00\x00\x00\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00" + bytes(32)
-INLINE = base64.b64encode(harness.picture(size=(256, 256)).pixels).decode()
+INLINE = base64.b64encode(coloured(size=(256, 256)).pixels).decode()
 
 
 def _never(link: str) -> tuple[Fault, ...]:

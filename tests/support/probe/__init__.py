@@ -1,4 +1,4 @@
-"""A pack for the test server alone: lets stock loaders take micro checkpoints, and counts what towers and samplers do."""
+"""A node pack for test servers only: it lets stock loaders take micro checkpoints, and counts calls of encoders and samplers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def counts(_request: web.Request) -> web.Response:
 
 
 class ProbeMicroModels(io.ComfyNode):
-    """Random micro models of ComfyUI's own classes; `seed` -1 raises as if the file were missing."""
+    """Random micro models of ComfyUI's own classes; `seed` -1 raises an error as if the file were missing."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -79,7 +79,7 @@ class ProbeMicroModels(io.ComfyNode):
 
 
 class ProbeMix(io.ComfyNode):
-    """Shows a mix's weights: a row a line."""
+    """Show a mix's weights, one row per line."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -93,7 +93,7 @@ class ProbeMix(io.ComfyNode):
 
 
 class ProbeOutOfMemory(io.ComfyNode):
-    """A model whose sampling fails as if the GPU were full."""
+    """A model whose sampling fails as if the GPU were out of memory."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -1,5 +1,5 @@
-"""Models that take reference images, small and of random numbers: Flux and Krea2 in shapes that ComfyUI's loaders know,
-Qwen-Image in a class of its own."""
+"""Small models with random weights that take reference images: Flux and Krea2 in shapes that ComfyUI's loaders know,
+Qwen-Image in a class defined here."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class MicroQwenImage(comfy.supported_models.QwenImage):
 
 
 def register() -> None:
-    """Let ComfyUI's stock loaders take the micro Qwen-Image, and make Flux's text towers of one layer, in this process.
+    """Let ComfyUI's stock loaders take the micro Qwen-Image, and make Flux's text encoders of one layer, in this process.
 
-    Those take no numbers from any file, so that files of full depth, which other templates need, do as well.
+    These text encoders read no weights from files, so the full-depth files that other templates need can be used too.
     """
     if MicroQwenImage in comfy.supported_models.models:
         return
@@ -82,7 +82,7 @@ def state(family: str, seed: int = 1, **changes: Any) -> dict[str, torch.Tensor]
 
 
 def build(family: str, seed: int = 1) -> Any:
-    """A MODEL through ComfyUI's own loader."""
+    """Return a MODEL through ComfyUI's own loader."""
     register()
     return comfy.sd.load_diffusion_model_state_dict(state(family, seed))
 
@@ -95,7 +95,7 @@ def vae_state(seed: int = 2) -> dict[str, torch.Tensor]:
 
 
 class MicroVAE:
-    """A VAE of one matrix: 16 channels, 8 x 8 pixels each, with a dimension for time where the model wants one."""
+    """A VAE of one matrix: 16 channels per 8 x 8 pixels, with a time dimension if `video`."""
 
     def __init__(self, seed: int = 2, video: bool = False) -> None:
         self.first_stage_model = torch.nn.Identity()
@@ -120,7 +120,7 @@ class MicroVAE:
 def write(folder: Path) -> None:
     """The files that the template for reference images asks for, under a server's models folder.
 
-    Flux has the widths of the real text towers, whose files hold as good as nothing: `register` made them of one layer.
+    Flux has the widths of the real text encoders. Their files are almost empty, since `register` made them of one layer.
     """
     from safetensors.torch import save_file
 
@@ -138,7 +138,7 @@ def write(folder: Path) -> None:
 
 
 class MicroCLIP:
-    """A text tower that draws its tokens from the text: what Image Mixer (Local) needs of ComfyUI's CLIP."""
+    """A text encoder whose tokens are drawn from the text, with what Image Mixer (Local) needs of ComfyUI's CLIP."""
 
     def __init__(self) -> None:
         self.cond_stage_model = torch.nn.Identity()

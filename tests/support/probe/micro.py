@@ -1,4 +1,4 @@
-"""Micro models: ComfyUI's own classes with few channels and random numbers. They prove wiring, never quality."""
+"""Micro models: ComfyUI's own classes with few channels and random weights. They test wiring, not quality."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def register() -> None:
 
 @dataclass
 class MicroModels:
-    """What the loaders return, as objects of ComfyUI's classes."""
+    """What ComfyUI's loaders return."""
 
     model: Any
     clip: Any
@@ -80,10 +80,10 @@ def unet_state(seed: int = 1) -> dict[str, torch.Tensor]:
 
 
 def build(seed: int = 0, tagged: bool = True, prediction: str = "v") -> MicroModels:
-    """The whole set. Two calls with one seed give equal models.
+    """Return the whole set. Two calls with the same seed return equal models.
 
-    `prediction` "eps" is Lambda's. Random numbers denoise nothing with it: latents stay some 100 in size, where float32
-    itself is off by 1e-4. With "v" they are of the size of a trained model's, so that absolute bounds mean something.
+    `prediction` "eps" is Lambda's. Random weights denoise nothing with it: latents stay at about 100, where float32
+    itself is off by 1e-4. With "v" they are as large as a trained model's, so absolute bounds mean something.
     """
     register()
     state = {f"model.diffusion_model.{key}": value for key, value in unet_state(seed + 1).items()}
@@ -99,19 +99,19 @@ def build(seed: int = 0, tagged: bool = True, prediction: str = "v") -> MicroMod
 
 
 def vision_tower(seed: int, **changes: Any) -> Any:
-    """A CLIP_VISION of three layers."""
+    """Return a CLIP_VISION of three layers."""
     return _tower(seed, changes)[0]
 
 
 def write_vision_tower(path: Path, seed: int = 0, **changes: Any) -> None:
-    """A .safetensors of such a tower, which stock loaders take once `register_towers` has run."""
+    """Write such an encoder as .safetensors, which stock loaders take after `register_towers` has run."""
     tower, config = _tower(seed, changes)
     described = torch.tensor(list(json.dumps(config).encode()), dtype=torch.uint8)
     save_file({**{key: value.clone() for key, value in tower.get_sd().items()}, MICRO_TOWER: described}, str(path))
 
 
 def register_towers() -> None:
-    """Let ComfyUI's stock loader of vision towers take the micro ones in this process."""
+    """Let ComfyUI's stock loader of vision encoders take the micro ones in this process."""
     stock = comfy.clip_vision.load_clipvision_from_sd
     if getattr(stock, "takes_micro", False):
         return
@@ -142,7 +142,7 @@ def _empty_tower(wanted: dict[str, Any]) -> Any:
 
 
 def text_tower(seed: int) -> Any:
-    """A CLIP of one layer in SD1's class, with a text projection."""
+    """Return a CLIP of one layer in SD1's class, with a text projection."""
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     options = {"clip_l_model_config": TEXT_TOWER}
     clip = comfy.sd.CLIP(target, model_options=options)
@@ -153,5 +153,5 @@ def text_tower(seed: int) -> Any:
 
 
 def write_checkpoint(path: Path, visual: bool = True, seed: int = 0) -> None:
-    """A .ckpt like Lambda's: micro denoiser, TAESD, and a ViT-L/14 of real shape that is small on disk."""
+    """Write a .ckpt like Lambda's: micro denoiser, TAESD, and a ViT-L/14 of real shape that is small on disk."""
     random_model.write_checkpoint(path, UNET, visual, seed)

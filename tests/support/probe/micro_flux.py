@@ -1,4 +1,4 @@
-"""A micro Flux: ComfyUI's own class with one head and two blocks of random numbers."""
+"""A micro Flux: ComfyUI's own class with one head, two blocks and random weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FLUX = {
 
 
 def state(seed: int = 1, guidance_embed: bool = True, **changes: Any) -> dict[str, torch.Tensor]:
-    """Random weights of a micro Flux, without a prefix; `guidance_embed` tells dev from schnell."""
+    """Return random weights of a micro Flux, without a prefix; `guidance_embed` makes it dev, without it schnell."""
     transformer = comfy.ldm.flux.model.Flux(
         **FLUX | changes, guidance_embed=guidance_embed, dtype=torch.float32, device="cpu",
         operations=comfy.ops.disable_weight_init,
@@ -39,12 +39,12 @@ def state(seed: int = 1, guidance_embed: bool = True, **changes: Any) -> dict[st
 
 
 def build(seed: int = 1, guidance_embed: bool = True, **changes: Any) -> Any:
-    """A MODEL patcher, loaded as core's Load Diffusion Model does."""
+    """Return a MODEL, loaded as core's Load Diffusion Model does."""
     return comfy.sd.load_diffusion_model_state_dict(state(seed, guidance_embed, **changes))
 
 
 def text(items: int = 1, tokens: int = 8, seed: int = 2, width: int = CONTEXT) -> list[list[Any]]:
-    """CONDITIONING as a text tower for it would make."""
+    """Return CONDITIONING as a text encoder for it would make it."""
     generator = torch.Generator().manual_seed(seed)
     context = torch.randn(items, tokens, width, generator=generator)
     return [[context, {"pooled_output": torch.randn(items, POOLED, generator=generator)}]]

@@ -1,6 +1,6 @@
 """Files for Flux Redux at real widths: a micro Flux with its VAE, a SigLIP of two layers, and the style model itself.
 
-Text towers hold zeros: a T5-XXL of one layer and no more would still be 260 MB of words.
+The text encoders hold zeros: even a T5-XXL of one layer would be 260 MB of token embeddings.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def register() -> None:
 
 
 def write_files(models: Path) -> None:
-    """Write the checkpoint, the tower and the style model into a models folder, under the names of the real ones."""
+    """Write the checkpoint, the vision encoder and the style model into a models folder, under the names of the real ones."""
     flux = micro_flux.state(context_in_dim=4096, vec_in_dim=768)
     checkpoint = {f"model.diffusion_model.{name}": value for name, value in flux.items()}
     vae = random_model.random_state(TAESD(latent_channels=16), 2, 1.4)

@@ -44,13 +44,13 @@ class MicroUnclipL(comfy.supported_models.SD21UnclipL):
 
 
 class MicroUnclipH(comfy.supported_models.SD21UnclipH):
-    """SD2.1-unCLIP h likewise."""
+    """SD2.1-unCLIP h as ComfyUI recognises it, with fewer channels."""
 
     unet_config: ClassVar = {**comfy.supported_models.SD21UnclipH.unet_config, "model_channels": CHANNELS}
 
 
 class MicroSDXL(comfy.supported_models.SDXL):
-    """SDXL likewise, with two blocks of attention at the lower level alone."""
+    """SDXL as ComfyUI recognises it, with fewer channels and two attention blocks, at the lower level only."""
 
     unet_config: ClassVar = {
         **comfy.supported_models.SDXL.unet_config, "model_channels": CHANNELS, "transformer_depth": [0, 2],
@@ -80,14 +80,14 @@ def build(kind: str, seed: int = 1) -> Any:
 
 
 def text(kind: str, seed: int = 2, tokens: int = 7) -> list[list[Any]]:
-    """CONDITIONING as the model's text towers would make."""
+    """Return CONDITIONING as the model's text encoders would make it."""
     generator = torch.Generator().manual_seed(seed)
     context = torch.randn(1, tokens, UNETS[kind]["context_dim"], generator=generator)
     return [[context, {"pooled_output": torch.randn(1, 1280, generator=generator)}]]
 
 
 def write_checkpoint(path: Path, kind: str = "l", seed: int = 0) -> None:
-    """A .ckpt like Stability's SD2.1-unCLIP l: a micro denoiser and VAE, and towers of real shape that are small on disk."""
+    """Write a .ckpt like Stability's SD2.1-unCLIP l: micro denoiser and VAE, encoders of real shape that are small on disk."""
     parts = {
         "model.diffusion_model.": state(kind, seed + 1),
         "first_stage_model.": random_model.taesd_state(seed + 2),

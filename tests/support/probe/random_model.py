@@ -1,7 +1,7 @@
-"""A checkpoint like Lambda's Image Mixer, of random numbers: it proves the wiring and shows nothing of quality.
+"""A checkpoint like Lambda's Image Mixer with random weights: it shows that the wiring is right, not the quality.
 
-The vision tower has ViT-L/14's real shape, but its tensors are overlapping windows of small buffers, so that it takes
-little on disk.
+The vision encoder has ViT-L/14's real shape, but its tensors are overlapping windows of small buffers, so that it is
+small on disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BUFFER = 1 << 16
 
 
 def random_state(module: torch.nn.Module, seed: int, scale: float = 1.0) -> dict[str, torch.Tensor]:
-    """A state dict of `module`'s shapes: matrices of random numbers that keep variance, vectors near 0 or 1."""
+    """Return a state dict of `module`'s shapes: random matrices that keep variance, vectors near 0 or 1."""
     generator = torch.Generator().manual_seed(seed)
     state = {}
     for name, value in module.state_dict().items():
@@ -33,7 +33,7 @@ def random_state(module: torch.nn.Module, seed: int, scale: float = 1.0) -> dict
 
 
 def unet_state(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
-    """Random weights of a denoiser, without a prefix; its answers are of the size of a trained one's."""
+    """Return random weights of a denoiser, without a prefix; its outputs are as large as a trained one's."""
     import comfy.ops
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
@@ -53,7 +53,7 @@ def taesd_state(seed: int) -> dict[str, torch.Tensor]:
 def strided(shape: tuple[int, ...], seed: int) -> torch.Tensor:
     """A tensor of that shape whose elements all lie in one small buffer: full size once loaded, small on disk.
 
-    Every row begins at another place of the buffer; a row longer than the buffer is one number repeated.
+    Every row begins at another offset in the buffer; a row longer than the buffer is one number repeated.
     """
     columns = math.prod(shape[1:])
     store = torch.randn(BUFFER + shape[0], generator=torch.Generator().manual_seed(seed)) / max(columns, 1) ** 0.5
@@ -64,7 +64,7 @@ def strided(shape: tuple[int, ...], seed: int) -> torch.Tensor:
 
 
 def open_clip_blocks(width: int, layers: int) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a tower's layers as OpenCLIP and OpenAI call them."""
+    """Return names and shapes of an encoder's layers as OpenCLIP and OpenAI call them."""
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(layers):
         block = f"transformer.resblocks.{layer}."
@@ -129,7 +129,7 @@ def unet_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def write_checkpoint(path: Path, unet: dict[str, Any], visual: bool = True, seed: int = 0) -> None:
-    """A .ckpt like Lambda's: a denoiser of that configuration, a TAESD, and (if `visual`) its vision tower."""
+    """Write a .ckpt like Lambda's: a denoiser of that configuration, a TAESD, and (if `visual`) its vision encoder."""
     state = {f"model.diffusion_model.{key}": value for key, value in unet_state(unet, seed + 1).items()}
     state.update({f"first_stage_model.{key}": value for key, value in taesd_state(seed + 2).items()})
     if visual:

@@ -11,7 +11,7 @@ from ..console import say
 from ..errors import ToolError, UsageError
 from ..install.sandbox import Builder
 from ..paths import ROOT, cache_folder
-from .test import safe_script, sandbox_environment
+from .sandboxed import safe_script, sandbox_environment
 
 SCRIPT = ROOT / "tests" / "standin" / "real.py"
 KEY = "MODELSLAB_API_KEY"

@@ -7,7 +7,7 @@ from server import PromptServer
 
 
 class AnyType(str):
-    """Equal to every type, in the way that packs did it before ComfyUI knew one."""
+    """Equal to every type, as packs did it before ComfyUI had such a type."""
 
     def __ne__(self, other):
         return False
