@@ -82,6 +82,45 @@ def half_precision() -> autocast:
     return autocast("cpu", torch.bfloat16)
 
 
+@dataclass
+class _State:
+    """What a checkpoint holds: the model, its averaged weights, the optimiser, and the random generator of each process."""
+
+    model: nn.Module
+    average: dict[str, Tensor]
+    optimiser: torch.optim.Optimizer
+    source: torch.Generator
+    team: Team
+
+    def load(self, checkpoint: Path) -> int:
+        """Go back to `checkpoint`, and return how many steps were done; 0 if the file does not exist."""
+        if not checkpoint.exists():
+            return 0
+        state = torch.load(checkpoint, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        self.source.set_state(state["sources"][self.team.rank])
+        self.optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"])
+
+    def save(self, checkpoint: Path, step: int) -> None:
+        """Write `checkpoint`, in the first process only; the others send it the states of their generators."""
+        sources = self.team.states(self.source)
+        if self.team.rank:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": step,
+            "sources": sources,
+        }
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        partial = checkpoint.with_suffix(".part")
+        torch.save(state, partial)
+        partial.replace(checkpoint)
+
+
 def fit(
     model: nn.Module, loss: Loss, plan: Plan, checkpoint: Path, minutes: float = 40.0, team: Team | None = None
 ) -> bool:
@@ -96,33 +135,9 @@ def fit(
         model.parameters(), lr=plan.rate, weight_decay=plan.decay, betas=(0.9, 0.99), fused=True
     )
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    first = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        average = state["average"]
-        first = state["step"]
-        source.set_state(state["sources"][team.rank])
-        optimiser.load_state_dict(state["optimiser"])
-    weights = list(model.state_dict().values())
-    kept = list(average.values())
-
-    def save(step: int) -> None:
-        sources = team.states(source)
-        if team.rank:
-            return
-        state = {
-            "model": model.state_dict(),
-            "average": average,
-            "optimiser": optimiser.state_dict(),
-            "step": step,
-            "sources": sources,
-        }
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        partial = checkpoint.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(checkpoint)
-
+    state = _State(model, average, optimiser, source, team)
+    first = state.load(checkpoint)
+    weights, averages = list(model.state_dict().values()), list(state.average.values())
     model.train()
     began = time.monotonic()
     running = 0.0
@@ -137,15 +152,15 @@ def fit(
         optimiser.step()
         running += (float(value.detach()) - running) * max(0.02, 1 / (step - first + 1))
         if team.rank == 0:
-            torch._foreach_lerp_(kept, weights, 1 - min(plan.average, (step + 1) / (step + 10)))
+            torch._foreach_lerp_(averages, weights, 1 - min(plan.average, (step + 1) / (step + 10)))
         if step % 100 == 0 and team.rank == 0:
             pace = (step - first + 1) / (time.monotonic() - began)
             log.info("%s step %d of %d, loss %.4f, %.2f steps/s", checkpoint.stem, step, plan.steps, running, pace)
         if over or (step + 1) % plan.save_every == 0:
-            save(step + 1)
+            state.save(checkpoint, step + 1)
         if over:
             return False
-    save(plan.steps)
-    model.load_state_dict(average)
+    state.save(checkpoint, plan.steps)
+    model.load_state_dict(state.average)
     model.eval()
     return True
