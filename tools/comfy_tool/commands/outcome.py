@@ -1,4 +1,4 @@
-"""The outcome of test runs, as pytest's own XML report tells it."""
+"""The outcome of test runs, read from the XML reports that pytest writes."""
 
 from __future__ import annotations
 
