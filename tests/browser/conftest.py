@@ -12,11 +12,6 @@ from image_mixer.tools.comfy_tool.server.server import Server
 from playwright.sync_api import Browser
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "smoke: the few that run with every test command")
-    config.addinivalue_line("markers", "soak: long; run before a release")
-
-
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
     with stand_in() as started:

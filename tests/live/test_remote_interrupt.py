@@ -21,6 +21,8 @@ from image_mixer.tests.support.remote_scene import (
 )
 from PIL import Image
 
+pytestmark = pytest.mark.alone
+
 WITHIN = 1.0
 """Seconds in which Interrupt must end a prompt."""
 

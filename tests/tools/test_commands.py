@@ -167,20 +167,31 @@ class TestTiers:
         )
 
     def test_the_parts_of_a_tier_are_all_of_it(self) -> None:
+        """Every test file is in one part, or in one for each of its two markers, of which a test has one or the other."""
+        tests = ENTRY.parents[1] / "tests"
         for tier, folders in tiers.FOLDERS.items():
             parts = tiers.parts_of(tiers.plan(tier))
-            assert sorted(name for part in parts for name in part.folders) == sorted(folders)
-            assert {part.markers for part in parts} == {"not soak"}
+            run: dict[str, list[str]] = {}
+            for part in parts:
+                for path in tiers.paths_of(part, tests):
+                    found = tests.parent / path
+                    for file in sorted(found.rglob("test_*.py")) if found.is_dir() else [found]:
+                        run.setdefault(str(file), []).append(part.markers)
+            every = [str(file) for name in folders for file in (tests / name).rglob("test_*.py")]
+            assert sorted(run) == sorted(every)
+            for file, markers in run.items():
+                assert markers in (["not soak"], ["not soak and not alone", "not soak and alone"]), file
             assert sum(part.checks for part in parts) == (tier == "pure")
-        markers = {part.name: part.markers for part in tiers.parts_of(tiers.plan(None))}
-        assert markers == {"pure": "not soak", "comfyui": "not soak", "browser": "smoke and not soak"}
+            assert [part.title for part in parts if part.alone] == ["comfyui, live: alone"] * (tier == "comfyui")
+        (browser,) = (part for part in tiers.parts_of(tiers.plan(None)) if part.name == "browser")
+        assert browser.markers == "smoke and not soak"
 
     def test_parts_make_one_line_per_tier(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         def run(job: tiers.Job, rest: list[str], output: Output) -> tiers.Outcome:
             output.say(f"output of {job.title}")
-            problem = "pytest ended with exit code 1" if job.part == "live" else ""
+            problem = "pytest ended with exit code 1" if job.part == "live: graphs" else ""
             return tiers.Outcome(job.name, 2, bool(problem), 0, 30.0, problem)
 
         monkeypatch.setattr(tiers, "run_job", run)
@@ -190,7 +201,7 @@ class TestTiers:
         lines = capsys.readouterr().out.splitlines()
         assert lines[-3:] == [
             "tier pure: passed (6 passed, 0 failed, 0 skipped in 1 min 30 s)",
-            "tier comfyui: FAILED (4 passed, 1 failed, 0 skipped in 1 min 00 s): pytest ended with exit code 1",
+            "tier comfyui: FAILED (8 passed, 1 failed, 0 skipped in 2 min 00 s): pytest ended with exit code 1",
             "tier browser: passed (2 passed, 0 failed, 0 skipped in 30 s)",
         ]
         assert sorted(lines[:-3]) == sorted(f"output of {job.title}" for job in tiers.parts_of(tiers.plan(None)))

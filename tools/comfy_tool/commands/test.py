@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..console import elapsed
 from ..errors import ToolError, UsageError
 from ..install import pins
 from ..install.environment import clean_environment
@@ -20,6 +18,7 @@ from ..paths import ROOT
 from . import soak
 from .checks import static_checks
 from .lanes import Output, lanes_of, side_by_side
+from .outcome import Outcome, counts_of, joined, noted_in
 from .sandboxed import safe_module, sandbox_environment
 
 TIERS = ("pure", "comfyui", "browser", "soak")
@@ -35,45 +34,43 @@ NOT_PYTHON = ("standin", "support", "web")
 CHECKS = "checks"
 """The part of the pure tier that runs no test of Python."""
 
-PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("comfyui", "live", ("live",)),
-    ("comfyui", "in process", ("local", "parity", "nodes", "server", "training", "benchmarks")),
-    ("browser", "", ("browser",)),
-    ("pure", "remote", ("network", "remote")),
-    ("pure", CHECKS, ()),
-    ("pure", "others", ("mixing", "wire", "tools")),
-)
-"""What runs side by side: (tier, name, folders), the longest first, so that all lanes end at about the same time."""
-
 NOT_SOAK = "not soak"
 SMOKE = "smoke and not soak"
 NO_TESTS = 5
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """The outcome of one tier, or of a part of it. `problem` is one line, empty if all passed.
+class Part:
+    """A part of a tier, which runs beside others.
 
-    `noted` are the figures that tests recorded as properties, such as "test_x: unknown 2".
+    `files` are globs of file names in its folders: only those are run, or all others if `inverted`. `markers` is added
+    to the tier's marker expression. A part with the marker "alone" runs last, with nothing beside it.
     """
 
+    tier: str
     name: str
-    passed: int
-    failed: int
-    skipped: int
-    seconds: float
-    problem: str = ""
-    noted: tuple[str, ...] = ()
+    folders: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    inverted: bool = False
+    markers: str = ""
 
-    @property
-    def ok(self) -> bool:
-        """Whether all passed."""
-        return not self.problem
 
-    def line(self) -> str:
-        """Return the summary line."""
-        counts = f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped in {elapsed(self.seconds)}"
-        return f"tier {self.name}: {'passed' if self.ok else 'FAILED'} ({counts}){self.problem and ': ' + self.problem}"
+GRAPHS = ("test_beside_*.py", "test_fuzzed_*.py", "test_hybrid.py")
+"""About half of the live tests, by the time that they take."""
+
+ALONE = "alone"
+
+PARTS = (
+    Part("comfyui", "live: graphs", ("live",), GRAPHS, markers=f"not {ALONE}"),
+    Part("comfyui", "live: the rest", ("live",), GRAPHS, inverted=True, markers=f"not {ALONE}"),
+    Part("comfyui", "in process", ("local", "parity", "nodes", "server", "training", "benchmarks")),
+    Part("browser", "", ("browser",)),
+    Part("pure", "remote", ("network", "remote")),
+    Part("pure", CHECKS, ()),
+    Part("pure", "others", ("mixing", "wire", "tools")),
+    Part("comfyui", "live: alone", ("live",), markers=ALONE),
+)
+"""What runs side by side, the longest first, so that all lanes end at about the same time."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +86,18 @@ class Job:
     version: str = pins.DEFAULT_VERSION
     newest_front_end: bool = False
     part: str = ""
+    files: tuple[str, ...] = ()
+    inverted: bool = False
 
     @property
     def title(self) -> str:
         """What it is called on the screen."""
         return f"{self.name}, {self.part}" if self.part else self.name
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing may run beside it."""
+        return self.markers.endswith(f" and {ALONE}")
 
     @property
     def checks(self) -> bool:
@@ -128,14 +132,33 @@ def run_parts(jobs: Sequence[Job]) -> list[Outcome]:
     if len(parts) == 1:
         return [run_job(parts[0], [])]
     prepare(jobs)
-    works = [(part.title, lambda output, part=part: run_job(part, [], output)) for part in parts]
-    return joined(side_by_side(works), [job.name for job in jobs])
+    outcomes = [
+        outcome
+        for group in (False, True)
+        for outcome in side_by_side([_work(part) for part in parts if part.alone == group], 1 if group else lanes_of())
+    ]
+    return joined(outcomes, [job.name for job in jobs])
+
+
+def _work(job: Job) -> tuple[str, Callable[[Output], Outcome]]:
+    return job.title, lambda output: run_job(job, [], output)
 
 
 def parts_of(jobs: Sequence[Job]) -> list[Job]:
     """Return the parts of these tiers in the order in which they begin."""
     found = {job.name: job for job in jobs}
-    return [replace(found[tier], folders=folders, part=part) for tier, part, folders in PARTS if tier in found]
+    return [
+        replace(
+            found[part.tier],
+            folders=part.folders,
+            part=part.name,
+            files=part.files,
+            inverted=part.inverted,
+            markers=" and ".join(one for one in (found[part.tier].markers, part.markers) if one),
+        )
+        for part in PARTS
+        if part.tier in found
+    ]
 
 
 def prepare(jobs: Sequence[Job]) -> None:
@@ -148,18 +171,6 @@ def prepare(jobs: Sequence[Job]) -> None:
             ensure_node()
     except ToolError:
         return
-
-
-def joined(outcomes: Sequence[Outcome], names: Sequence[str]) -> list[Outcome]:
-    """Return one outcome per name from those of its parts: counts and seconds added up, problems one after the other."""
-    made = []
-    for name in names:
-        parts = [one for one in outcomes if one.name == name]
-        passed, failed, skipped = (sum(getattr(one, key) for one in parts) for key in ("passed", "failed", "skipped"))
-        problem = "; ".join(one.problem for one in parts if one.problem)
-        noted = tuple(line for one in parts for line in one.noted)
-        made.append(Outcome(name, passed, failed, skipped, sum(one.seconds for one in parts), problem, noted))
-    return made
 
 
 def plan(tier: str | None, paths: Sequence[str] = ()) -> list[Job]:
@@ -223,10 +234,20 @@ def run_job(job: Job, arguments: Sequence[str], output: Output | None = None) ->
 def run_tests(job: Job, sandbox: Sandbox, env: Mapping[str, str], arguments: Sequence[str], output: Output) -> Outcome:
     """Run pytest on the paths among `arguments`, or else on the folders of the job. Raise ToolError if there are none."""
     paths = test_paths(arguments)
-    folders = paths or [f"tests/{name}" for name in job.folders if (ROOT / "tests" / name).is_dir()]
+    folders = paths or paths_of(job, ROOT / "tests")
     if not folders:
         raise ToolError(f"there are no tests in tests/{job.folders[0]}")
     return run_pytest(job, sandbox, env, folders, [text for text in arguments if text not in paths], output)
+
+
+def paths_of(job: Job, tests: Path) -> list[str]:
+    """Return the folders of a job, or the files in them if it runs only some, relative to the root."""
+    folders = [tests / name for name in job.folders if (tests / name).is_dir()]
+    if not job.files:
+        return [f"tests/{folder.name}" for folder in folders]
+    files = [file for folder in folders for file in sorted(folder.rglob("test_*.py"))]
+    chosen = [file for file in files if any(file.match(glob) for glob in job.files) != job.inverted]
+    return [file.relative_to(tests.parent).as_posix() for file in chosen]
 
 
 def run_pytest(
@@ -251,28 +272,3 @@ def run_pytest(
     else:
         problem = "" if code == 0 else f"pytest ended with exit code {code}"
     return Outcome(job.name, passed, failed, skipped, 0.0, problem, noted)
-
-
-def counts_of(report: Path) -> tuple[int, int, int]:
-    """Return (passed, failed, skipped) of a JUnit report; zeros if the file does not exist."""
-    try:
-        suites = ElementTree.parse(report).getroot().iter("testsuite")
-    except (OSError, ElementTree.ParseError):
-        return 0, 0, 0
-    passed = failed = skipped = 0
-    for suite in suites:
-        total, bad, left = (int(suite.get(key, "0")) for key in ("tests", "failures", "skipped"))
-        bad += int(suite.get("errors", "0"))
-        passed, failed, skipped = passed + total - bad - left, failed + bad, skipped + left
-    return passed, failed, skipped
-
-
-def noted_in(report: Path) -> tuple[str, ...]:
-    """Return the properties that tests recorded in a JUnit report, each with its test's name."""
-    try:
-        cases = list(ElementTree.parse(report).getroot().iter("testcase"))
-    except (OSError, ElementTree.ParseError):
-        return ()
-    return tuple(
-        f"{case.get('name')}: {one.get('name')} {one.get('value')}" for case in cases for one in case.iter("property")
-    )
