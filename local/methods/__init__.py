@@ -2,7 +2,8 @@
 
 To add a method, write `local/methods/<name>.py` in the shape of `base.Method` and add it to METHODS below. Its options are
 the fields of its settings (see `options`). The widgets, `auto` and the engine take all they need from this list, so no other
-code changes. Tests go to `tests/local/test_<name>.py`; the promises of every method's options are tested for the whole list.
+code changes. Describe a scene of it in `tests/support/methods.py`, which holds it to the promises of all methods
+(`tests/local/test_methods.py`); what it promises besides goes to `tests/local/test_<name>.py`.
 For the reader, describe the method in `web/docs/ImageMixerLocal.md`, `web/docs/ImageMixerApply.md` and the README's table.
 An adapter of a new kind needs a node that loads it.
 """
