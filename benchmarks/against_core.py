@@ -51,7 +51,7 @@ def drawn(seed: int, *shape: int) -> Any:
 
 
 def redux(count: int, sizes: Sizes) -> dict[str, Any]:
-    """Return conditionings of so many pictures of 729 tokens each: the plain model's, core's and ours."""
+    """Return conditionings of that many pictures, 729 tokens each: the plain model's, core's and ours."""
     import comfy.sd
     import micro_flux
     import random_model

@@ -2,7 +2,7 @@
 
 Micro models in the real layouts of SD1.5 (32 channels) and SDXL (64), on the CPU and one thread, at latents of 128 x 128
 for time. Operations are those that reach a device, views included, in one guided forward of ComfyUI's sampling.
-`bench methods` measures all; `python methods.py time sd15 4` only the time of one layout with so many pictures.
+`bench methods` measures all; `python methods.py time sd15 4` only the time of one layout with four pictures.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def ratio_of(spent: list[float], base: list[float]) -> tuple[float, float]:
 
 
 def ip_time(layout: str, sizes: Sizes) -> dict[str, Any]:
-    """Compare the processor time of a step with so many pictures to the plain model's."""
+    """Compare the processor time of a step with that many pictures to the plain model's."""
     scene = Scene(layout)
     cases = {"plain": scene.plain} | {f"{n}": scene.mixed(weights_of(n), "shared") for n in sizes.counts}
     spent = seconds_of({name: forward_of(case, sizes.latent, 1.0) for name, case in cases.items()}, sizes.rounds)
@@ -243,7 +243,7 @@ def memory(sizes: Sizes) -> dict[str, Any]:
 
 
 def peak_of(name: str, latent: int) -> float:
-    """Return the bytes that a step of the plain model ("plain"), or with so many pictures, adds at its peak."""
+    """Return the bytes that a step of the plain model ("plain"), or with that many pictures, adds at its peak."""
     import psutil
 
     scene = Scene("sd15")

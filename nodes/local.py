@@ -52,7 +52,7 @@ class ImageMixerLocal(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output("image", tooltip="Variants x samples images, by variant, then sample."),
-                io.Latent.Output("latent", tooltip="The same before decoding."),
+                io.Latent.Output("latent", tooltip="The latents of the images, before decoding."),
                 io.String.Output("report", tooltip="Who made the images, with which weights and seeds (JSON)."),
             ],
         )

@@ -135,7 +135,7 @@ def _any_spelling(secret: str) -> bytes:
     found = b""
     for part in re.findall(r"\\+|[^\\]+", secret):
         if part[0] == "\\":
-            most = 4 * len(part) + 4  # with those of the character after it
+            most = 4 * len(part) + 4  # the backslashes that escape the next character may follow without a gap
             found += _spellings("\\") + f"{{{len(part)},{most}}}".encode()
         else:
             found += rb"\\*".join(map(_spellings, part))

@@ -10,7 +10,8 @@ WIRES: tuple[Wire, ...] = (v6.WIRE, v5.WIRE)
 """All formats. Messages list them in this order."""
 
 DEFAULT = v6.WIRE
-"""The format of a profile that names none. Another one would make all jobs of those profiles new ones, to be paid again."""
+"""The format of a profile that does not name one. It must not change: all jobs of those profiles would become new jobs and
+be paid for again."""
 
 
 def wire_of(name: str) -> Wire:

@@ -89,9 +89,9 @@ class _Matcher:
     fetches_left: int = FETCHES
 
     def match(self, item: dict[str, Any], is_older: bool) -> None:
-        """Adopt a listed job if it is one that was lost.
+        """Adopt a listed job if it is one that was lost; otherwise note it as open if it may be this attempt's.
 
-        Else note it as open if it may be the attempt's, which a job that `is_older` than its sending cannot be.
+        A job that `is_older` than the attempt's submit cannot be the attempt's.
         """
         journal, account, job = self.context.journal, self.context.client.endpoint.account, str(item["id"])
         if job in journal.accounts.known_ids(account):

@@ -71,7 +71,7 @@ def test_a_file_without_projection_is_refused(tmp_path: Path) -> None:
         if projection:
             encode(one(Ingredient("text", "a cat")), Encoders(clip=clip), "centre crop")
         else:
-            with pytest.raises(EngineError, match=r"clip_False\.safetensors has none") as caught:
+            with pytest.raises(EngineError, match=r"clip_False\.safetensors does not have one") as caught:
                 encode(one(Ingredient("text", "a cat")), Encoders(clip=clip), "centre crop")
             assert caught.value.cause == "no tower"
 

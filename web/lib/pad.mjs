@@ -6,8 +6,8 @@ import {alone, corners, equal, normalisation, padded, parse, puckAt, rowAt, shar
 
 const STEP = 0.04
 const ROW = 26
-const RADIUS = 30 // of the polygon, in percent of the stage's height
-const HALF_LINE = 36 // of the line that two pictures have, in percent of the stage's width
+const RADIUS = 30 // the polygon's radius, in percent of the stage's height
+const HALF_LINE = 36 // half the line between two pictures, in percent of the stage's width
 
 const stageFor = count => [0, 0, 76][count] ?? 190 + Math.max(0, count - 6) * 14
 

@@ -67,7 +67,7 @@ export function nodes(accept) {
 /** Returns the values that a map by node has for the nodes of the workflow. */
 export const heldIn = map => nodes(node => map.has(node)).map(node => map.get(node))
 
-/** At events of the page, calls `show` of each value that a map by node has for the nodes of the workflow. */
+/** Calls `show` of the map's values at these events of the page, for the nodes that are in the workflow. */
 export const showOn = (map, ...events) =>
   events.forEach(event => app.api.addEventListener(event, () => heldIn(map).forEach(one => one.show())))
 

@@ -90,7 +90,7 @@ class _Part(Generic[T]):
         return self._work(self.output)
 
     def show(self) -> None:
-        """Print all that it printed."""
+        """Print the output of the part on the screen."""
         self.file.close()
         say(f"== {self.name}: {elapsed(time.monotonic() - self.begun)} ==")
         sys.stdout.flush()

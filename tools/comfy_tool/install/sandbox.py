@@ -132,7 +132,7 @@ class Builder:
         self._sweep(name)
 
     def _sweep(self, name: str) -> None:
-        """Remove what killed runs left of a layer, except files that a pip of theirs is still writing."""
+        """Remove what interrupted runs left of a layer, except files that their pip is still writing."""
         for old in self.cache.glob(f"{name}.part-*"):
             shutil.rmtree(old, ignore_errors=True)
 
