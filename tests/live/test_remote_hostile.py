@@ -179,7 +179,7 @@ def test_a_url_is_passed_on_as_text_and_never_fetched(
     given, calls, paid = filled(url, listener), live.calls, live.paid
     said = queued(live, with_url(given, recipe={"seed": seed}, remote={"endpoint": endpoint}))
     if not sent:
-        assert ("not a plain http or https address" in said or "is empty" in said) and live.calls == calls
+        assert ("not a plain http or https URL" in said or "is empty" in said) and live.calls == calls
         return
     assert said == "made" and live.paid == paid + 1
     images = live.service.state.jobs[live.service.state.paid[-1]].fields["init_image"]
