@@ -15,7 +15,7 @@ from _measure import ROOT, figure, importable, options, report
 importable()
 
 from image_mixer.tests.browser import pages  # noqa: E402
-from image_mixer.tests.browser.graphs import mix_of  # noqa: E402
+from image_mixer.tests.browser.graphs import image_mix  # noqa: E402
 from image_mixer.tools.comfy_tool.server.server import Server  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
 
@@ -80,7 +80,7 @@ def drag_frames(browser: Browser, server: Server, sizes: Sizes) -> dict[str, Any
     worst = 0.0
     for mode in pages.MODES:
         with pages.comfy_page(browser, server, mode) as shown:
-            mix_of(shown, sizes.pictures)
+            image_mix(shown, sizes.pictures)
             shown.page.evaluate(_CLOCK)
             box = shown.page.locator(".imx-stage").bounding_box()
             assert box is not None
