@@ -78,7 +78,10 @@ def test_a_changed_weight_encodes_nothing_again(live: Live) -> None:
 def test_a_wrong_file_is_one_line_and_nothing_is_sampled(live: Live) -> None:
     before = live.counts()["sampled"]
     error = live.error(template_of(live, "ip_adapter", **SMALL, **{**IP_ADAPTER, "file": "other.safetensors"}))
-    assert error["exception_message"].strip() == "other.safetensors is not an IP-Adapter file: it does not contain image_proj."
+    assert (
+        error["exception_message"].strip()
+        == "other.safetensors is not an IP-Adapter file: it does not contain image_proj."
+    )
     assert live.counts()["sampled"] == before
 
 
