@@ -1,7 +1,7 @@
 """What makes two jobs the same job. Frozen: what was paid for under an identity is never paid for again.
 
 The encodings below look like wire formats but are not. They stay as version 0.1.0 wrote them, whatever the formats
-become. Every format but v5 uses that of v6; the format's own name tells their jobs apart.
+become. A format that is newer counts every field of the request that differs from its default.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import comfy.samplers
@@ -24,6 +25,7 @@ from image_mixer.mixing.mix import Ingredient, Mix, Region
 from image_mixer.tests.support import local_engine, methods
 from image_mixer.tests.support.methods import Scene
 
+ROOT = Path(__file__).resolve().parents[2]
 NEAR = 1e-4
 DIFFERENT = 1e-3
 """Latents that differ by more than this at some number are different pictures."""
@@ -62,6 +64,12 @@ def left_half(scene: Scene) -> torch.Tensor:
 @pytest.mark.parametrize("method", local_engine.method_names())
 def test_every_method_has_a_scene(method: str) -> None:
     assert not methods.missing([method]), f"method {method} has no scene: add one to SCENES in tests/support/methods.py"
+
+
+@pytest.mark.parametrize("method", local_engine.method_names())
+def test_every_method_is_on_the_pages_that_people_read(method: str) -> None:
+    for page in ("web/docs/ImageMixerLocal.md", "web/docs/ImageMixerApply.md", "docs/local-models.md", "README.md"):
+        assert method in (ROOT / page).read_text(encoding="utf-8"), f"{page} does not say what method {method} is for"
 
 
 def test_a_method_without_a_scene_is_noticed() -> None:

@@ -57,7 +57,7 @@ def test_a_file_adds_and_changes_profiles() -> None:
         "[other]",
         '[endpoints.x]\nwire = "v6"',
         '[endpoints.x]\nbase_url = "http://a.example"',
-        '[endpoints.x]\nbase_url = "https://a.example"\nwire = "v7"',
+        '[endpoints.x]\nbase_url = "https://a.example"\nwire = "toy"',
         '[endpoints.x]\nbase_url = "ftp://a.example"',
         '[endpoints.x]\nbase_url = "https://a.example"\nimages_per_job = 2',
         "[endpoints.x]\nbase_url = 3",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from image_mixer.mixing.errors import InputError
 from image_mixer.remote.endpoints import Endpoint, Settings, Timeouts, built_in_settings, parse_settings
+from image_mixer.wire.formats import WIRES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "endpoints.md").read_text(encoding="utf-8")
 PROFILE = '[endpoints."name"]'
@@ -37,6 +38,10 @@ TABLES = tables()
 
 def profile(*lines: str) -> Endpoint:
     return parse_settings("\n".join(['[endpoints.x]\nbase_url = "https://a.example"', *lines])).endpoint("x")
+
+
+def test_every_wire_format_is_named() -> None:
+    assert re.findall(r'"(\w+)"', TABLES[PROFILE]["wire"][1]) == [wire.name for wire in WIRES]
 
 
 def test_every_field_is_in_its_table() -> None:

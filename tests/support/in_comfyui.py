@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run, and however slow the machine is.
+settings.register_profile("comfyui", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("comfyui")
 
 COMFYUI = os.environ.get("COMFYUI_PATH")
 if COMFYUI and COMFYUI not in sys.path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from image_mixer.wire.formats import WIRES
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUNDATION = {"mixing.errors", "mixing.urls"}
@@ -30,7 +31,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def test_imports_are_found() -> None:
-    formats = {"__future__", "mixing.errors", "wire.declaration", "wire.v5", "wire.v6"}
+    formats = {"__future__", "mixing.errors", "wire.declaration", *(f"wire.{wire.name}" for wire in WIRES)}
     assert set(imported(ROOT / "wire" / "formats.py")) == formats
     assert {"requests", "requests.utils", "mixing.urls", "network.lookups", "zlib"} <= set(
         imported(ROOT / "network" / "transport.py")
@@ -54,6 +55,6 @@ def test_only_the_list_and_the_built_in_profiles_import_a_format() -> None:
         path.relative_to(ROOT).as_posix()
         for room in ("mixing", "wire", "network", "remote", "server", "nodes", "tools", "local")
         for path in (ROOT / room).rglob("*.py")
-        if {"wire.v5", "wire.v6"} & set(imported(path))
+        if {f"wire.{wire.name}" for wire in WIRES} & set(imported(path))
     }
     assert found == {"wire/formats.py", "remote/endpoints.py"}

@@ -1,4 +1,4 @@
-"""A new wire format is one file and one entry in the list: a toy "v7" drives requests, limits, answers, and a paid run."""
+"""A new wire format is one file and one entry in the list: the format "toy" drives requests, limits, answers, and a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from image_mixer.wire.declaration import Wire
 from image_mixer.wire.request import Limits, MixRequest
 from image_mixer.wire.texts import json_object
 
-# From here on: what the file wire/v7.py would contain.
+# From here on: what its file in wire/ would contain.
 
 
 def encode(request: MixRequest, send_weights: bool) -> dict[str, object]:
@@ -62,7 +62,7 @@ def decode_upload(body: bytes) -> str | None:
 
 
 WIRE = Wire(
-    name="v7",
+    name="toy",
     mix_path="/7/mix",
     fetch_path="/7/job/",
     limits=Limits(images=3, samples=2, steps=(1, 5), guidance_scale=(0.0, 9.0), side=(64, 512), numeric_track_id=False),
@@ -94,12 +94,12 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def endpoint(**more: Any) -> Endpoint:
-    return Endpoint("seven", BASE, wire="v7", **more)
+    return Endpoint("seven", BASE, wire="toy", **more)
 
 
 @dataclass
 class Service:
-    """A Transport that speaks v7. `calls` has the path and fields of each call; `asked` counts the fetches of jobs."""
+    """A Transport for the toy format. `calls` has the path and fields of each call; `asked` counts the fetches of jobs."""
 
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     asked: int = 0
@@ -139,12 +139,12 @@ def client(service: Service) -> Client:
 @pytest.mark.usefixtures("listed")
 def test_a_profile_may_name_it_and_has_its_limits() -> None:
     assert endpoint(images_per_job=2).format is WIRE
-    with pytest.raises(InputError, match="images_per_job must be from 1 to 2 with v7, not 3"):
+    with pytest.raises(InputError, match="images_per_job must be from 1 to 2 with toy, not 3"):
         endpoint(images_per_job=3)
 
 
 def test_without_its_entry_no_profile_may_name_it() -> None:
-    with pytest.raises(InputError, match=r"^Endpoint 'seven': Unknown wire format 'v7': choose one of v6, v5\.$"):
+    with pytest.raises(InputError, match=r"^Endpoint 'seven': Unknown wire format 'toy': choose one of v6, v5"):
         endpoint()
 
 
@@ -152,11 +152,11 @@ def test_without_its_entry_no_profile_may_name_it() -> None:
 @pytest.mark.usefixtures("listed")
 def test_the_owners_file_may_name_it_as_format_and_as_uploader() -> None:
     settings = parse_settings(
-        f'[endpoints.seven]\nbase_url = "{BASE}"\nwire = "v7"\n[endpoints.old]\nbase_url = "{BASE}"\nwire = "v5"\n'
+        f'[endpoints.seven]\nbase_url = "{BASE}"\nwire = "toy"\n[endpoints.old]\nbase_url = "{BASE}"\nwire = "v5"\n'
         'uploader = "seven"\n'
     )
     assert settings.uploader_of(settings.endpoint("old")).format is WIRE
-    with pytest.raises(InputError, match="set a v6 or v7 profile as the uploader"):
+    with pytest.raises(InputError, match=r"set a v6.* or toy profile as the uploader"):
         parse_settings(f'[endpoints.old]\nbase_url = "{BASE}"\nwire = "v5"\nuploader = "old"\n')
 
 
@@ -176,7 +176,7 @@ def test_its_limits(change: dict[str, Any], good: bool) -> None:
     if good:
         WIRE.limits.check(replace(REQUEST, **change), WIRE.name)
     else:
-        with pytest.raises(InputError, match="v7"):
+        with pytest.raises(InputError, match="toy"):
             WIRE.limits.check(replace(REQUEST, **change), WIRE.name)
 
 
@@ -210,7 +210,7 @@ def test_the_client_writes_and_reads_every_call_by_it() -> None:
 
 @pytest.mark.usefixtures("listed")
 def test_a_recipe_becomes_pictures_through_it(tmp_path: Path) -> None:
-    """A run plans, uploads, polls, downloads, and reports in v7. A second run pays nothing."""
+    """A run plans, uploads, polls, downloads, and reports in the toy format. A second run pays nothing."""
     seven = endpoint(images_per_job=2, timeouts=harness.QUICK)
     service = Service()
     engine = harness.engine(BASE, tmp_path, Settings({"seven": seven}), transport=service)
@@ -220,9 +220,9 @@ def test_a_recipe_becomes_pictures_through_it(tmp_path: Path) -> None:
     (mixed,) = [fields for path, fields in service.calls if path == "/7/mix"]
     assert (mixed["first_seed"], mixed["count"], mixed["size"]) == (40, 2, "256x256")
     assert sorted(picture["at"] for picture in mixed["pictures"]) == [f"{BASE}/stored/1", f"{BASE}/stored/2"]
-    assert (outcome.report.details["wire"], outcome.report.details["weights"]) == ("v7", "sent")
+    assert (outcome.report.details["wire"], outcome.report.details["weights"]) == ("toy", "sent")
     before = len(service.calls)
     assert engine.run(order).images == outcome.images and len(service.calls) == before
-    with pytest.raises(InputError, match=r"seven \(v7\) accepts steps from 1 to 5, not 6"):
+    with pytest.raises(InputError, match=r"seven \(toy\) accepts steps from 1 to 5, not 6"):
         engine.run(harness.order(harness.recipe(steps=6), "seven"))
     engine.close()
