@@ -60,7 +60,20 @@ SHIPPED = {
 }
 """All files of some folders of the package."""
 
-FOLDERS = {"docs", "local", "locales", "mixing", "network", "nodes", "remote", "server", "tools", "web", "wire", "workflows"}
+FOLDERS = {
+    "docs",
+    "local",
+    "locales",
+    "mixing",
+    "network",
+    "nodes",
+    "remote",
+    "server",
+    "tools",
+    "web",
+    "wire",
+    "workflows",
+}
 MAY_COME = {"subgraphs", "service"}
 INSTALLING = re.compile(r"""["']pip["']|ensurepip|apt-get|urlretrieve""")
 
