@@ -79,6 +79,7 @@ ALL = [
     "installing the test tools",
     "making a virtual environment",
     "installing what ComfyUI 0.30.0 requires",
+    "compiling ComfyUI",
 ]
 
 
@@ -120,6 +121,16 @@ def test_a_broken_download_is_tried_again(tmp_path: Path, content: bytes, what: 
     programs = Programs(content, {what: 2})
     builder(tmp_path, programs).sandbox()
     assert programs.asked.count(what) == 3
+
+
+def test_a_tree_from_before_is_compiled_and_a_failure_to_compile_stops_nothing(tmp_path: Path, content: bytes) -> None:
+    made = builder(tmp_path, Programs(content)).sandbox()
+    (made.comfyui / "__pycache__").rmdir()
+    programs = Programs(content, {"compiling ComfyUI": 99})
+    assert builder(tmp_path, programs).sandbox() == made
+    assert programs.asked == ["compiling ComfyUI"]
+    assert builder(tmp_path, programs).sandbox() == made
+    assert programs.asked == ["compiling ComfyUI"], "it was tried a second time"
 
 
 def test_a_second_start_goes_on_where_the_first_failed(tmp_path: Path, content: bytes) -> None:

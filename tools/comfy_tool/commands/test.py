@@ -60,6 +60,9 @@ GRAPHS = ("test_beside_*.py", "test_fuzzed_*.py", "test_hybrid.py")
 
 ALONE = "alone"
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""For ComfyUI in tests. Threads that wait for each other actively would take the cores from the part beside."""
+
 PARTS = (
     Part("comfyui", "live: graphs", ("live",), GRAPHS, markers=f"not {ALONE}"),
     Part("comfyui", "live: the rest", ("live",), GRAPHS, inverted=True, markers=f"not {ALONE}"),
@@ -212,7 +215,7 @@ def run_job(job: Job, arguments: Sequence[str], output: Output | None = None) ->
     output.say(f"== {job.title} ==")
     try:
         sandbox = Builder().sandbox(job.version)
-        env = clean_environment() if job.name == "pure" else sandbox_environment(sandbox)
+        env = clean_environment() if job.name == "pure" else {**sandbox_environment(sandbox), **ONE_THREAD}
         if job.folders == FOLDERS["browser"]:
             env[CHROMIUM_VARIABLE] = str(ensure_chromium(sandbox))
         if job.newest_front_end:
