@@ -19,7 +19,7 @@ FIGURES = {
     "against_core": {"redux_concatenate_1_ops", "reference_weighted_1_time_ratio", "unclip_average_1_core_ops"},
     "demo": {"single_match", "ends_match", "spearman", "trace", "trace_middle", "text_pull", "swap_difference"},
     "hybrid": {"overlap_ratio", "local_s", "remote_s", "both_s"},
-    "local": {"import_ms", "sweep64_peak_ratio", "overhead_ratio", "sweep8_ratio"},
+    "local": {"import_ms", "import_first_ms", "sweep64_peak_ratio", "overhead_ratio", "sweep8_ratio"},
     "methods": {"ip_ops_sd15", "ip_stalls_sdxl", "encodes_on_weight_change", "ip_peak_ratio_1", "ip_time_ratio"},
     "remote": {
         "overhead_s",
